@@ -1,0 +1,34 @@
+"""Durations as people write them in runbooks (``90s``, ``5m``, ``1h30m``, ``100ms``) and read them in reports."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+
+
+def parse(text: str) -> timedelta:
+    """Read a duration such as ``100ms``, ``90s``, ``5m`` or ``1h30m``.
+
+    Raises ``ValueError`` naming the accepted form: a bare number has no unit and is refused.
+    """
+    if not _WHOLE.fullmatch(text):
+        message = f"{text!r} is not a duration; write a number and a unit, as in 100ms, 90s, 5m, 1h30m"
+        raise ValueError(message)
+    return timedelta(milliseconds=sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text)))
+
+
+def show(seconds: float) -> str:
+    """Write seconds for a person: ``340ms``, ``12.3s``, ``4m05s``, ``1h02m``."""
+    if seconds < 0:
+        return f"-{show(-seconds)}"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 100:  # noqa: PLR2004 - below this a tenth of a second still tells something
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

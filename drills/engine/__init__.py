@@ -1,0 +1,1 @@
+"""Plan, gates, state and the one loop that drives a drill."""

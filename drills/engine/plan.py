@@ -1,0 +1,188 @@
+"""The compiled plan: a runbook bound to an environment in one direction. Frozen, and pinned in the drill's first event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from drills.timeline.facts import Facts
+from drills.timeline.marks import Mark
+from drills.work import Evidence, Kind, Place
+
+
+class Mode(StrEnum):
+    """Why the drill runs, and with it how much it may refuse and undo."""
+
+    REHEARSE = "rehearse"
+    RUN = "run"
+    INCIDENT = "incident"
+
+
+class Section(StrEnum):
+    """Where a step stands in the runbook; a probe's section says what its answer does."""
+
+    BEFORE = "before"
+    GUARD = "guard"
+    STEPS = "steps"
+    SETTLE = "settle"
+    AFTER = "after"
+
+
+class OnFailure(StrEnum):
+    """What happens when a step ends FAILED or UNKNOWN."""
+
+    HOLD = "hold"
+    CONTINUE = "continue"
+    UNDO = "undo"
+    ASK = "ask"
+    RUN = "run"
+
+
+class Finally(StrEnum):
+    """What happens to the changes when all went well."""
+
+    KEEP = "keep"
+    UNDO = "undo"
+    FAILBACK = "failback"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One numbered step: what it uses, where, after what, and what its ending does.
+
+    ``params`` are the fields of the work with all names bound, but for ``${steps.ID.output.FIELD}``, which are
+    bound just before the step. All times in seconds.
+    """
+
+    id: str
+    number: int
+    kind: Kind
+    uses: str
+    place: str
+    section: Section = Section.STEPS
+    params: Facts = field(default_factory=Facts)
+    needs: tuple[str, ...] = ()
+    say: str = ""
+    by_hand: str = ""
+    timeout_s: float = 300.0
+    every_s: float = 1.0
+    attempts: int = 3
+    on_failure: OnFailure = OnFailure.HOLD
+    run_on_failure: str = ""
+    best_effort_s: float | None = None
+    expect_s: float | None = None
+    mark: Mark | None = None
+    when: str = ""
+    show: tuple[str, ...] = ()
+    tolerance: int = 0
+    permissions: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    one_way: str | None = None
+    authority: bool = False
+    holds_authority: bool = False
+    idempotent: bool = True
+    reserve: bool = False
+    """Runs only when another step's ``on_failure: {run: ID}`` names it."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the step may change something."""
+        return self.kind in (Kind.ACTION, Kind.FAULT)
+
+    @property
+    def reversible(self) -> bool:
+        """Whether the step can be taken back."""
+        return self.changes and self.one_way is None
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityWatch:
+    """One availability observer: what is asked, how often, and what counts as up and as restored. Seconds."""
+
+    id: str
+    url: str
+    status: int = 200
+    body: str = ""
+    header: str = ""
+    every_s: float = 0.1
+    timeout_s: float = 1.0
+    stable_for_s: float = 10.0
+    resolve: str = "fresh"
+    resolver: str | None = None
+    connect_to: str = ""
+    method: str = "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class DataWatch:
+    """One marker ledger: a writer on ``write`` (the old primary) and a reader on ``read`` (the survivor). Seconds."""
+
+    id: str
+    store: str
+    write: str
+    read: str
+    every_s: float = 0.05
+    timeout_s: float = 1.0
+    ordered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Two marks and a target in seconds; ``seen_by`` narrows the observers that judge it."""
+
+    name: str
+    begins: Mark
+    ends: Mark
+    target_s: float
+    seen_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A runbook and an environment bound in one direction. Makes no write; holds no secret."""
+
+    runbook: str
+    title: str
+    environment: str
+    environment_kind: str
+    mode: Mode
+    from_site: str
+    to_site: str
+    home: str
+    places: tuple[Place, ...]
+    steps: tuple[Step, ...]
+    objectives: tuple[Objective, ...]
+    availability: tuple[AvailabilityWatch, ...] = ()
+    data: tuple[DataWatch, ...] = ()
+    strategy: str = ""
+    service: str = ""
+    severity: str = ""
+    owner: str = ""
+    parameters: Facts = field(default_factory=Facts)
+    finally_: Finally = Finally.KEEP
+    failback: str = ""
+    deadline_s: float = 3600.0
+    hold_for_s: float = 900.0
+    baseline_s: float = 2.0
+    fence: str = ""
+    """Why no fence is needed, where the runbook says ``no_fence``."""
+    ask: bool = False
+    """Whether operator steps of a rehearsal wait for a person."""
+    dns_ttl_s: float | None = None
+    world: str = ""
+    """Folder of the sandbox this drill runs in, empty in AWS."""
+    world_private: bool = False
+
+    def step(self, step_id: str) -> Step:
+        """Give the step called ``step_id``; ``KeyError`` when there is none."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+    def place(self, name: str) -> Place:
+        """Give the place called ``name``; ``KeyError`` when there is none."""
+        for place in self.places:
+            if place.name == name:
+                return place
+        raise KeyError(name)

@@ -1,0 +1,93 @@
+"""Every way in which drills can say no, drawn as one tree.
+
+``DrillsError``
+├── ``Usage``            the command line makes no sense                        exit 2
+├── ``Refused``          a gate said no; nothing was changed                    exit 4
+├── ``Invalid``          a runbook or an environment is wrong (all ``Problem``s) exit 5
+├── ``JournalError``     the drill's own record cannot be read or written
+└── ``WorkError``        what an action or a probe may raise
+    ├── ``Rejected``     AWS (or a server) answered no; nothing was changed     -> FAILED
+    ├── ``Busy``         throttled or in a passing state; safe to ask again     -> tried again
+    ├── ``Unanswered``   nobody answered; a write may have happened             -> UNKNOWN
+    └── ``Partly``       some targets changed, some did not; carries a receipt  -> UNKNOWN
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drills.timeline.facts import Receipt
+
+
+class DrillsError(Exception):
+    """Anything drills reports in a sentence and never with a traceback."""
+
+    exit_code: int = 1
+
+
+class Usage(DrillsError):
+    """The command line makes no sense."""
+
+    exit_code = 2
+
+
+class Refused(DrillsError):
+    """A gate said no before anything was changed."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in a file a person wrote: where, what, and how to mend it."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class Invalid(DrillsError):
+    """A file a person wrote is wrong; carries every problem found, in file order."""
+
+    exit_code = 5
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class JournalError(DrillsError):
+    """The drill's own record cannot be read or written; nothing new may start."""
+
+    exit_code = 1
+
+
+class WorkError(DrillsError):
+    """What an action, a fault or a probe may raise."""
+
+
+class Rejected(WorkError):
+    """The other side answered no: nothing was changed, the step is FAILED."""
+
+
+class Busy(WorkError):
+    """Throttled, or in a passing state: nothing was changed and asking again is safe."""
+
+
+class Unanswered(WorkError):
+    """Nobody answered: a read may be repeated, a write is UNKNOWN."""
+
+
+class Partly(WorkError):
+    """Some targets changed and some did not: UNKNOWN, with a receipt of what did."""
+
+    def __init__(self, message: str, receipt: Receipt) -> None:
+        super().__init__(message)
+        self.receipt = receipt

@@ -1,0 +1,172 @@
+"""The contract between the engine and every action, fault and probe in the catalogue.
+
+Two kinds of work: an Action changes, a Probe asks. A Fault is an Action that can always be taken back.
+The engine calls, in this order and each at most once unless said otherwise::
+
+    capture   reads only, once; its answer is on disk before perform
+    already   reads only; is the goal there? (adoption, in-doubt steps, verifying an undo's opposite)
+    perform   the one change; never waits, retries or logs
+    undo      safe twice, safe when nothing happened, restores only what is still ours
+
+Works are described by people in YAML, so the classes behind these protocols are pydantic models
+(``drills.services.spec``); the engine sees only what stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from drills.timeline.facts import Facts
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from drills.timeline.facts import Before, Receipt
+
+
+class Kind(StrEnum):
+    """What a step is, by the word that stands in the runbook."""
+
+    ACTION = "action"
+    FAULT = "fault"
+    PROBE = "probe"
+    OPERATOR = "operator"
+
+
+class Evidence(StrEnum):
+    """What a finished step proves beyond itself, for the judges of objectives."""
+
+    REPLICATION_CUT = "replication_cut"
+    """The survivor can have received nothing more from the old primary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at the world.
+
+    ``ok`` None means the look itself gave no answer: never a yes. ``final`` ends a wait at once (a terminal
+    failure state). ``happened_utc_ns`` is when the thing seen took place by the server's clock, if it said.
+    """
+
+    ok: bool | None
+    detail: str
+    value: Facts = field(default_factory=Facts)
+    final: bool = False
+    happened_utc_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where work acts: one account and region, perhaps one site of the environment.
+
+    ``endpoint_url`` and ``resolver`` (``host:port`` of a DNS server) are set in a sandbox and None in AWS.
+    """
+
+    name: str
+    account: str
+    region: str
+    role: str | None = None
+    endpoint_url: str | None = None
+    resolver: str | None = None
+    access_key: str | None = None
+
+
+class Aws(Protocol):
+    """What work may touch: real boto3 clients of one place, and nothing else.
+
+    The session behind it refuses writes when the work is a probe, a capture or an ``already``.
+    """
+
+    @property
+    def place(self) -> Place:
+        """Account, region and, in a sandbox, the endpoint and resolver."""
+        ...
+
+    def client(self, service: str) -> Any:
+        """Give the cached boto3 client of ``service`` for this place."""
+        ...
+
+    def secret(self, reference: str) -> str:
+        """Resolve ``env:NAME``, ``secretsmanager:ID[#KEY]`` or ``ssm:NAME``; anything else is returned as it is."""
+        ...
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """One look. Waiting and repeating belong to the engine."""
+
+    name: ClassVar[str]
+    permissions: ClassVar[tuple[str, ...]]
+    evidence: ClassVar[frozenset[Evidence]]
+
+    def observe(self, aws: Aws) -> Observation:
+        """Look once."""
+        ...
+
+
+@runtime_checkable
+class Action(Protocol):
+    """One idempotent change.
+
+    ``one_way`` says why there is no undo (None: undoable). ``authority`` marks a one-way change that moves
+    authority (a promote, a global failover): the point of no return. ``holds_authority`` marks an undoable
+    change whose undo would revive an old primary (fence, isolate): never healed past that point.
+    """
+
+    name: ClassVar[str]
+    permissions: ClassVar[tuple[str, ...]]
+    evidence: ClassVar[frozenset[Evidence]]
+    one_way: ClassVar[str | None]
+    authority: ClassVar[bool]
+    holds_authority: ClassVar[bool]
+    idempotent: ClassVar[bool]
+
+    def capture(self, aws: Aws) -> Before:
+        """Read what will be changed. Reads only."""
+        ...
+
+    def already(self, aws: Aws) -> Observation:
+        """Say whether the goal is there. Reads only."""
+        ...
+
+    def perform(self, aws: Aws, before: Before) -> Receipt:
+        """Make the one change."""
+        ...
+
+
+@runtime_checkable
+class Reversible(Action, Protocol):
+    """An action that can be taken back."""
+
+    def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
+        """Bring back ``before`` unless somebody else has changed it since."""
+        ...
+
+    def restored(self, aws: Aws, before: Before) -> Observation:
+        """Say whether what ``before`` holds is back. Reads only; asked after undo."""
+        ...
+
+    def by_hand(self, before: Before) -> tuple[str, ...]:
+        """Give the AWS CLI commands with which a person finishes the undo."""
+        ...
+
+
+@runtime_checkable
+class Fault(Reversible, Protocol):
+    """A reversible action that breaks something and can say when it is in effect."""
+
+    effect_timeout: ClassVar[timedelta]
+
+    def in_effect(self, aws: Aws) -> Observation:
+        """Say whether the fault has taken effect. Reads only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """How an undo went: ``left_alone`` says what somebody else changed since and was therefore not touched."""
+
+    detail: str
+    left_alone: str | None = None
