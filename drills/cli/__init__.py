@@ -1,0 +1,1 @@
+"""The doors: click commands, one file for each group; here the parts are put together."""

@@ -1,4 +1,6 @@
-"""The compiled plan: a runbook bound to an environment in one direction. Frozen, and pinned in the drill's first event."""
+"""The compiled plan: a runbook bound to an environment in one direction.
+
+Frozen, and pinned in the drill's first event."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""AWS Fault Injection Service: its catalogue of actions, lint and rendering of templates."""

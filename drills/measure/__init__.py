@@ -1,0 +1,1 @@
+"""Pure estimators: events and samples in, bounds and verdicts out. No clock, no I/O."""

@@ -1,0 +1,1 @@
+"""Observers in their own processes: the availability prober, marker writers and readers."""

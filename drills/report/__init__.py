@@ -1,0 +1,1 @@
+"""Timeline and verdicts, told to a person or a program."""

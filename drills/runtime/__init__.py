@@ -1,0 +1,1 @@
+"""Where a drill's events live and where its work runs."""
