@@ -1,6 +1,7 @@
 """The compiled plan: a runbook bound to an environment in one direction.
 
-Frozen, and pinned in the drill's first event."""
+Frozen, and pinned in the drill's first event.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,223 @@
+"""The one loop, for every runtime: a generator that takes news and gives turns.
+
+A turn is a batch of events and the acts that follow from them. The runtime writes the events in one
+transaction, and only then begins the acts; what the acts bring comes back as the next news.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from drills.engine import decide
+from drills.engine.plan import Section
+from drills.engine.progress import Phase, Status
+from drills.timeline import events as ev
+from drills.timeline.facts import Before, Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from drills.clock import Stamp
+    from drills.engine.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What reading before a change has shown: what is there, and whether the goal is reached already."""
+
+    step: str
+    before: Before
+    adopted: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened, and when, by the clock of whoever saw it."""
+
+    at: Stamp
+    body: ev.Body | Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What came in since the last turn."""
+
+    now: Stamp
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Read what is there before a change (capture, already)."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look until the answer is yes."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Make the change; ``before`` is on disk."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Keep looking, and tell of the first no."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Stop looking: nobody waits for the answer any more."""
+
+    step: str
+
+
+Act: TypeAlias = (
+    Prepare | Look | Perform | Guard | Drop | decide.Recheck | decide.TakeBack | decide.Observe | decide.Conclude
+)
+
+
+@dataclass(slots=True)
+class Turn:
+    """Events to be written in one transaction, the acts that follow, and how long to wait for news at most."""
+
+    events: list[ev.Event] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    wait_s: float | None = None
+    last: bool = False
+
+
+RESTING = frozenset({Phase.OVER, Phase.HELD})
+
+
+class _Loop:
+    """What one process remembers between turns beside the state: which acts it has begun."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.begun: set[Act] = set()
+        self.turn = Turn()
+        self._guards = tuple(step.id for step in state.plan.steps if step.section is Section.GUARD)
+
+    def emit(self, at: Stamp, body: ev.Body) -> None:
+        """Put one fact on the timeline."""
+        event = ev.Event(self.state.count + 1, at, body)
+        self.state.apply(event)
+        self.turn.events.append(event)
+
+    def act(self, act: Act) -> None:
+        """Begin an act, once."""
+        if act not in self.begun:
+            self.begun.add(act)
+            self.turn.acts.append(act)
+
+    def take(self, fact: Fact, now: Stamp) -> None:
+        """Take one piece of news in."""
+        body = fact.body
+        if isinstance(body, Prepared):
+            self._prepared(body, now)
+            return
+        if isinstance(body, ev.Ended) and self.state.progress[body.step].status is Status.WAITING:
+            self.begun.discard(Prepare(body.step))
+            if self.state.stop is not None:
+                return
+            self.emit(fact.at, ev.Started(body.step, self.state.progress[body.step].attempt + 1))
+        running = set(self.state.running)
+        self.emit(fact.at, body)
+        if isinstance(body, ev.Ready):
+            self.begun.discard(decide.Observe(body.stage))
+        if isinstance(body, ev.Ended | ev.Undid | ev.UndoFailed):
+            self._forget(body.step)
+        for name in running - set(self.state.running):
+            if not isinstance(body, ev.Ended) or body.step != name:
+                self.turn.acts.append(Drop(name))
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        for kind in (Prepare, Look, Perform, decide.Recheck, decide.TakeBack):
+            self.begun.discard(kind(name))
+
+    def _prepared(self, body: Prepared, now: Stamp) -> None:
+        one = self.state.progress[body.step]
+        self.begun.discard(Prepare(body.step))
+        if self.state.stop is not None or one.status is not Status.WAITING:
+            return
+        self.emit(now, ev.Started(body.step, one.attempt + 1, body.before))
+        if body.adopted:
+            self.emit(now, ev.Ended(body.step, ev.Outcome.DONE, body.detail, adopted=True))
+        else:
+            self.act(Perform(body.step))
+
+    def begin(self, now: Stamp) -> None:
+        """Begin everything that the state asks for; a step may end at once and give others their turn."""
+        before = -1
+        while before != self.state.count:
+            before = self.state.count
+            for command in list(decide.commands(self.state)):
+                self._command(command, now)
+        if self._guards:
+            self._guard(decide.phase(self.state))
+
+    def _guard(self, phase: Phase) -> None:
+        """Guards look from the first step until the service has settled."""
+        for name in self._guards:
+            if phase in (Phase.STEPS, Phase.SETTLING):
+                self.act(Guard(name))
+            elif Guard(name) in self.begun:
+                self.begun.discard(Guard(name))
+                self.turn.acts.append(Drop(name))
+
+    def _command(self, command: decide.Command, now: Stamp) -> None:
+        match command:
+            case decide.Start(step=name):
+                one = self.state.progress[name]
+                if one.step.changes:
+                    self.act(Prepare(name))
+                else:
+                    self.emit(now, ev.Started(name, one.attempt + 1))
+                    self.act(Look(name))
+            case decide.Ask(step=name):
+                self.emit(now, ev.Asked(name, Facts(**dict.fromkeys(self.state.progress[name].step.show, ""))))
+            case decide.Recheck(step=name) if self.state.stop is not None:
+                self.emit(
+                    now, ev.Ended(name, ev.Outcome.UNKNOWN, "in doubt: begun, and nobody wrote down how it ended")
+                )
+            case decide.TakeBack(step=name):
+                self.emit(now, ev.UndoStarted(name))
+                self.act(command)
+            case _:
+                self.act(command)
+
+
+def drive(state: State) -> Generator[Turn, News, None]:
+    """Drive a drill until it is over, held or parked. Send ``News``; receive the ``Turn`` to carry out."""
+    loop = _Loop(state)
+    news = yield loop.turn
+    for name, one in state.progress.items():
+        if name in state.running and not one.step.changes and not one.asked:
+            loop.turn.acts.append(Look(name))
+            loop.begun.add(Look(name))
+    while True:
+        for fact in news.facts:
+            loop.take(fact, news.now)
+        for body in decide.due(state, news.now):
+            loop.take(Fact(news.now, body), news.now)
+        loop.begin(news.now)
+        if state.parked or decide.phase(state) in RESTING:
+            loop.turn.last = True
+            yield loop.turn
+            return
+        loop.turn.wait_s = decide.next_due_s(state, news.now)
+        turn, loop.turn = loop.turn, Turn()
+        news = yield turn

@@ -1,0 +1,96 @@
+"""Where one step stands, and the words for where a whole drill stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from drills.timeline.facts import Before, Facts, Receipt
+
+if TYPE_CHECKING:
+    from drills.clock import Stamp
+    from drills.engine.plan import Step
+
+
+class Status(StrEnum):
+    """Where one step stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+    DROPPED = "dropped"
+    """A probe or a question that an abort has made pointless."""
+
+
+class Phase(StrEnum):
+    """What the drill as a whole is doing."""
+
+    WATCHING = "watching"
+    BEFORE = "before"
+    STEPS = "steps"
+    SETTLING = "settling"
+    AFTER = "after"
+    COLLECTING = "collecting"
+    UNDOING = "undoing"
+    HELD = "held"
+    CLOSING = "closing"
+    OVER = "over"
+
+
+class Stop(StrEnum):
+    """Why the drill turned away from its way forward."""
+
+    REFUSED = "refused"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+HOLD = "@hold"
+"""The name under which ``TimedOut`` tells that nobody decided what a failure is to mean."""
+
+TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.UNKNOWN, Status.SKIPPED, Status.DROPPED})
+
+
+@dataclass(slots=True)
+class Progress:
+    """One step as the timeline tells it."""
+
+    step: Step
+    status: Status = Status.WAITING
+    attempt: int = 0
+    started: Stamp | None = None
+    attempted: Stamp | None = None
+    performed: Stamp | None = None
+    effective: Stamp | None = None
+    ended: Stamp | None = None
+    before: Before | None = None
+    receipt: Receipt | None = None
+    output: Facts = field(default_factory=Facts)
+    detail: str = ""
+    by: str = ""
+    adopted: bool = False
+    in_doubt: bool = False
+    released: bool = False
+    handled: bool = False
+    asked: bool = False
+    undo_started: bool = False
+    undone: bool = False
+    undo_detail: str = ""
+    undo_error: str = ""
+    undo_by_hand: tuple[str, ...] = ()
+
+    @property
+    def owed(self) -> bool:
+        """Whether the step may have changed something that is to be taken back and has not been."""
+        happened = self.status in (Status.DONE, Status.UNKNOWN, Status.RUNNING)
+        return happened and self.step.reversible and not self.adopted and not self.undone
+
+    @property
+    def standing(self) -> bool:
+        """Whether a one-way change of ours stands."""
+        happened = self.status in (Status.DONE, Status.UNKNOWN, Status.RUNNING)
+        return happened and self.step.changes and self.step.one_way is not None and not self.adopted

@@ -1,0 +1,470 @@
+"""What a drill is, computed from its timeline alone: ``State = fold(events)``.
+
+Pure: no clock, no I/O. Every decision is derived here from facts, never written as a second event beside the
+fact that caused it. Work per event is bounded by the edges it touches (counters and a ready queue).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+from drills.engine.plan import Mode, OnFailure, Plan, Section
+from drills.engine.progress import HOLD, TERMINAL, Progress, Status, Stop
+from drills.timeline import events as ev
+from drills.timeline.events import Word
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from drills.clock import Stamp
+
+
+class State:
+    """The fold. Build it with ``fold(plan, events)``, or feed ``apply`` one event at a time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.progress = {step.id: Progress(step) for step in plan.steps}
+        self.count = 0
+        self.opened: Stamp | None = None
+        self.last: Stamp | None = None
+        self.inbox = 0
+        self.stages: dict[str, ev.Ready] = {}
+        self.watching: dict[str, ev.Watching] = {}
+        self.sealed: dict[str, ev.Sealed] = {}
+        self.gates: list[ev.Gated] = []
+        self.notes: list[tuple[Stamp, str, str]] = []
+        self.stop: Stop | None = None
+        self.why = ""
+        self.held_since: Stamp | None = None
+        self.held_for: set[str] = set()
+        self.hold_expired = False
+        self.undo_asked: set[str] = set()
+        self.undo_all = False
+        self.accept_data_loss = False
+        self.paused = False
+        self.parked = False
+        self.world_gone = ""
+        self.finished: ev.Finished | None = None
+        self.finished_at: Stamp | None = None
+        self.deadline_passed = False
+        self.running: dict[str, None] = {}
+        self._order: list[str] = []
+        self._missing = {step.id: len(step.needs) for step in plan.steps}
+        self._dependents: dict[str, list[str]] = {step.id: [] for step in plan.steps}
+        self._open = dict.fromkeys(Section, 0)
+        self._ready: dict[Section, deque[str]] = {section: deque() for section in Section}
+        for step in plan.steps:
+            for need in step.needs:
+                self._dependents[need].append(step.id)
+            if step.section is not Section.GUARD and not step.reserve:
+                self._open[step.section] += 1
+                if not step.needs:
+                    self._ready[step.section].append(step.id)
+
+    # -- facts ---------------------------------------------------------------------------------------------
+
+    def apply(self, event: ev.Event) -> None:
+        """Take one fact in."""
+        self.count = event.seq
+        self.last = event.at
+        self._take(event.body, event.at)
+
+    @singledispatchmethod
+    def _take(self, body: object, at: Stamp) -> None:
+        """Take in what changes nothing here: the fact alone is enough."""
+
+    @_take.register(ev.Opened)
+    def _opened(self, _: ev.Opened, at: Stamp) -> None:
+        self.opened = at
+
+    @_take.register(ev.Resumed)
+    def _resumed(self, __: ev.Resumed, _: Stamp) -> None:
+        self.parked = self.paused = False
+        for name in self.running:
+            one = self.progress[name]
+            one.in_doubt = one.step.changes
+        for one in self.progress.values():
+            one.undo_started = False
+        for stage in ("watch", "settled", "collected"):
+            self.stages.pop(stage, None)
+        if self.stop in (Stop.FAILED, Stop.ABORTED) and self.past_return and not self.undo_asked:
+            self._reopen()
+        elif self.stop is None:
+            self._forget_hold()
+
+    def _forget_hold(self) -> None:
+        held, self.held_for, self.held_since, self.hold_expired = self.held_for, set(), None, False
+        for name in sorted(held, key=lambda name: self.progress[name].step.number):
+            self._again(name)
+
+    def _reopen(self) -> None:
+        """Give what stopped a held drill, and what that dropped, another turn: a person resumed it."""
+        self.stop, self.why, self.deadline_passed = None, "", False
+        self._forget_hold()
+        for name, one in self.progress.items():
+            dropped = one.status is Status.DROPPED
+            failed = one.status in (Status.FAILED, Status.UNKNOWN) and not one.released and not one.handled
+            if one.step.section is Section.STEPS and (dropped or failed):
+                self._again(name)
+
+    @_take.register(ev.Gated)
+    def _gated(self, body: ev.Gated, _: Stamp) -> None:
+        self.gates.append(body)
+        if body.ok is not True and self.plan.mode is not Mode.INCIDENT and self.stop is None:
+            self.stop, self.why = Stop.REFUSED, f"{body.gate}: {body.detail}"
+
+    @_take.register(ev.Watching)
+    def _watching(self, body: ev.Watching, _: Stamp) -> None:
+        self.watching[body.observer] = body
+
+    @_take.register(ev.Ready)
+    def _ready_stage(self, body: ev.Ready, _: Stamp) -> None:
+        self.stages[body.stage] = body
+
+    @_take.register(ev.Sealed)
+    def _sealed(self, body: ev.Sealed, _: Stamp) -> None:
+        self.sealed[body.observer] = body
+
+    @_take.register(ev.Started)
+    def _started(self, body: ev.Started, at: Stamp) -> None:
+        one = self.progress[body.step]
+        if one.started is None:
+            one.started = at
+        one.attempted = at
+        one.status, one.attempt, one.in_doubt, one.ended = Status.RUNNING, body.attempt, False, None
+        if one.before is None:
+            one.before = body.before
+        self.running[body.step] = None
+
+    @_take.register(ev.Performed)
+    def _performed(self, body: ev.Performed, at: Stamp) -> None:
+        one = self.progress[body.step]
+        one.performed, one.receipt = at, body.receipt
+
+    @_take.register(ev.Effective)
+    def _effective(self, body: ev.Effective, at: Stamp) -> None:
+        if body.ok is True:
+            self.progress[body.step].effective = at
+
+    @_take.register(ev.Looked)
+    def _looked(self, body: ev.Looked, _: Stamp) -> None:
+        self.progress[body.step].detail = body.detail
+
+    @_take.register(ev.Ended)
+    def _ended(self, body: ev.Ended, at: Stamp) -> None:
+        one = self.progress[body.step]
+        if one.status is not Status.RUNNING:
+            if body.receipt is not None and one.receipt is None:
+                one.receipt = body.receipt
+            return
+        one.output, one.by, one.adopted = body.output, body.by, body.adopted
+        one.receipt = body.receipt if body.receipt is not None else one.receipt
+        self._end(at, one, Status(body.outcome.value), body.detail)
+
+    @_take.register(ev.TimedOut)
+    def _timed_out(self, body: ev.TimedOut, at: Stamp) -> None:
+        if not body.step:
+            self.deadline_passed = True
+            self._abort(f"the drill's deadline of {body.after_s:.0f} s has passed")
+            return
+        if body.step == HOLD:
+            self.expire_hold()
+            return
+        one = self.progress[body.step]
+        if one.status is not Status.RUNNING:
+            return
+        late = f"no end within {body.after_s:g} s" + (f"; last seen: {one.detail}" if one.detail else "")
+        if one.step.best_effort_s is not None and not one.released and body.after_s < one.step.timeout_s:
+            self._release(one)
+            one.detail = late
+        elif one.step.kind is Kind.OPERATOR:
+            self._end(at, one, Status.FAILED, f"nobody answered within {body.after_s:g} s: taken as a no")
+        else:
+            self._end(at, one, Status.UNKNOWN if one.step.changes else Status.FAILED, late)
+
+    @_take.register(ev.Asked)
+    def _asked(self, body: ev.Asked, at: Stamp) -> None:
+        one = self.progress[body.step]
+        one.status, one.asked = Status.RUNNING, True
+        one.started, one.attempted = one.started or at, at
+        self.running[body.step] = None
+
+    @_take.register(ev.Guarded)
+    def _guarded(self, body: ev.Guarded, _: Stamp) -> None:
+        if self.plan.mode is not Mode.INCIDENT:
+            self._abort(f"guard {body.guard}: {body.detail}")
+
+    @_take.register(ev.Told)
+    def _told(self, body: ev.Told, at: Stamp) -> None:
+        self.inbox = max(self.inbox, body.inbox)
+        one = self.progress.get(body.step)
+        match body.word:
+            case Word.ABORT:
+                self._abort(f"aborted by {body.by}" + (f": {body.note}" if body.note else ""))
+            case Word.PAUSE:
+                self.paused = True
+            case Word.CONTINUE:
+                self.paused = False
+            case Word.NOTE:
+                self.notes.append((at, body.by, body.note))
+            case Word.UNDO:
+                self._undo_told(body)
+            case Word.PARK:
+                self.parked = True
+            case Word.APPROVE | Word.REJECT if one is not None and one.status is Status.RUNNING and one.asked:
+                one.by = body.by
+                said = f"by {body.by}" + (f": {body.note}" if body.note else "")
+                if body.word is Word.APPROVE:
+                    self._end(at, one, Status.DONE, f"approved {said}")
+                else:
+                    self._end(at, one, Status.FAILED, f"rejected {said}")
+            case Word.SKIP if one is not None and (one.status not in TERMINAL or self._open_question(one)):
+                if not (one.step.changes and one.status is Status.RUNNING):
+                    self._settle(at, one, Status.SKIPPED, f"skipped by {body.by}: {body.note}")
+            case Word.RETRY if one is not None and self._open_question(one):
+                self.held_for.discard(one.step.id)
+                self._again(one.step.id)
+            case Word.RESOLVE_DONE if one is not None and self._open_question(one):
+                self._settle(at, one, Status.DONE, f"resolved as done by {body.by}: {body.note}")
+            case Word.RESOLVE_FAILED if one is not None and self._open_question(one):
+                self._resolve_failed(at, one, f"resolved as failed by {body.by}: {body.note}")
+            case _:
+                pass
+        if not self.held_for:
+            self.held_since = None
+
+    def _resolve_failed(self, at: Stamp, one: Progress, detail: str) -> None:
+        if one.status is Status.RUNNING:
+            self._end(at, one, Status.FAILED, detail)
+        else:
+            one.status, one.detail = Status.FAILED, detail
+
+    def _open_question(self, one: Progress) -> bool:
+        """Whether a person may still decide how the step ended: it failed, and nothing followed from it yet."""
+        return one.step.id in self.held_for or (one.in_doubt and one.status is Status.RUNNING)
+
+    def _undo_told(self, body: ev.Told) -> None:
+        self.accept_data_loss |= body.accept_data_loss
+        names = [body.step] if body.step else list(self.progress)
+        for name in names:
+            self.progress[name].undo_error = ""
+        if body.step:
+            self.undo_asked.add(body.step)
+        else:
+            self.undo_all = True
+        self.finished = None
+        self.finished_at = None
+        if self.stop is None:
+            self.stop, self.why = Stop.ABORTED, f"undo asked for by {body.by}"
+
+    @_take.register(ev.UndoStarted)
+    def _undo_started(self, body: ev.UndoStarted, _: Stamp) -> None:
+        self.progress[body.step].undo_started = True
+
+    @_take.register(ev.Undid)
+    def _undid(self, body: ev.Undid, _: Stamp) -> None:
+        one = self.progress[body.step]
+        one.undone, one.undo_started = True, False
+        one.undo_detail = body.left_alone or body.detail
+        self.running.pop(body.step, None)
+
+    @_take.register(ev.UndoFailed)
+    def _undo_failed(self, body: ev.UndoFailed, _: Stamp) -> None:
+        one = self.progress[body.step]
+        one.undo_started, one.undo_error, one.undo_by_hand = False, body.error, body.by_hand
+
+    @_take.register(ev.Parked)
+    def _parked(self, __: ev.Parked, _: Stamp) -> None:
+        self.parked = True
+
+    @_take.register(ev.WorldGone)
+    def _world_gone(self, body: ev.WorldGone, _: Stamp) -> None:
+        self.world_gone = body.detail
+
+    @_take.register(ev.Finished)
+    def _finished(self, body: ev.Finished, at: Stamp) -> None:
+        self.finished, self.finished_at = body, at
+
+    # -- what follows from a fact --------------------------------------------------------------------------
+
+    def _end(self, at: Stamp, one: Progress, status: Status, detail: str) -> None:
+        """End a step by itself: give its dependents their turn, or do what its ``on_failure`` says."""
+        step = one.step
+        if status in (Status.DONE, Status.SKIPPED):
+            self._settle(at, one, status, detail)
+            return
+        self.running.pop(step.id, None)
+        one.status, one.detail, one.ended = status, detail, at
+        self._order.append(step.id)
+        if step.section is Section.BEFORE:
+            self._open[step.section] -= 1
+            if self.plan.mode is not Mode.INCIDENT and self.stop is None:
+                self.stop, self.why = Stop.REFUSED, f"{step.id}: {detail}"
+            else:
+                self._release(one)
+        elif step.section is Section.AFTER or one.released or step.best_effort_s is not None:
+            self._settle_counts(one)
+        elif step.kind is Kind.OPERATOR and self.stop is None:
+            self._abort(f"{step.id}: {detail}")
+        elif step.on_failure is OnFailure.CONTINUE:
+            self._settle_counts(one)
+        elif step.on_failure is OnFailure.RUN:
+            one.handled = True
+            self._run_instead(one)
+        elif step.on_failure is OnFailure.UNDO or self.stop is not None:
+            self._fail(f"{step.id}: {detail}")
+        else:
+            self.held_for.add(step.id)
+            self.held_since = self.held_since or at
+            if self.plan.hold_for_s <= 0:
+                self.expire_hold()
+
+    def _settle(self, at: Stamp, one: Progress, status: Status, detail: str) -> None:
+        """End a step well, or as a person said that it may count."""
+        self.running.pop(one.step.id, None)
+        self.held_for.discard(one.step.id)
+        one.status, one.detail, one.ended, one.in_doubt = status, detail, at, False
+        if one.step.id not in self._order:
+            self._order.append(one.step.id)
+        self._settle_counts(one)
+
+    def _settle_counts(self, one: Progress) -> None:
+        """Count a step as over. A fallback is counted in the place of the step it stands for."""
+        self._open[one.step.section] -= 1
+        self._release(one)
+
+    def _release(self, one: Progress) -> None:
+        """Give every step that waits for this one its turn."""
+        if one.released:
+            return
+        one.released = True
+        for name in self._dependents[one.step.id]:
+            self._missing[name] -= 1
+            waiting = self.progress[name].step
+            if not self._missing[name] and not waiting.reserve:
+                self._ready[waiting.section].append(name)
+
+    def _run_instead(self, one: Progress) -> None:
+        """Start the fallback of a failed step; what waited for the step waits for the fallback."""
+        instead = self.progress[one.step.run_on_failure]
+        if instead.released:
+            self._settle_counts(one)
+            return
+        self._dependents[instead.step.id].extend(self._dependents[one.step.id])
+        self._ready[instead.step.section].append(instead.step.id)
+        one.released = True
+
+    def _again(self, name: str) -> None:
+        one = self.progress[name]
+        if name in self._order:
+            self._order.remove(name)
+        one.status, one.ended = Status.WAITING, None
+        self._ready[one.step.section].append(name)
+
+    def _abort(self, why: str) -> None:
+        if self.stop is not None or self.finished is not None:
+            return
+        if self.deadline_passed and self.plan.mode is Mode.INCIDENT:
+            return
+        self.stop, self.why = Stop.ABORTED, why
+        self._drop()
+
+    def _fail(self, why: str) -> None:
+        if self.stop is None:
+            self.stop, self.why = Stop.FAILED, why
+            self._drop()
+
+    def expire_hold(self) -> None:
+        """Nobody decided in time (or nobody can): the failure stands."""
+        if self.stop is None and self.held_for:
+            self.hold_expired = True
+            first = min(self.held_for, key=self._order.index)
+            self._fail(f"{first}: {self.progress[first].detail}")
+
+    def _drop(self) -> None:
+        """Drop probes and questions at once; only writes in flight are let settle."""
+        for name in list(self.running):
+            one = self.progress[name]
+            if not one.step.changes:
+                one.status = Status.DROPPED
+                del self.running[name]
+
+    # -- what stands ---------------------------------------------------------------------------------------
+
+    @property
+    def past_return(self) -> bool:
+        """Whether authority may have moved: the point of no return has been passed."""
+        return any(
+            one.step.authority and one.status in (Status.RUNNING, Status.DONE, Status.UNKNOWN) and not one.adopted
+            for one in self.progress.values()
+        )
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether nothing may be undone unless a person asks: past the point of no return, or in an incident."""
+        return self.past_return or self.plan.mode is Mode.INCIDENT
+
+    @property
+    def undo_wanted(self) -> bool:
+        """Whether a person asked for an undo."""
+        return self.undo_all or bool(self.undo_asked)
+
+    def ready(self, section: Section) -> deque[str]:
+        """Give the steps of a section whose needs are met and that have not been started, first come first."""
+        queue = self._ready[section]
+        while queue and self.progress[queue[0]].status is not Status.WAITING:
+            queue.popleft()
+        return queue
+
+    def open_steps(self, section: Section) -> int:
+        """How many steps of a section have not ended."""
+        return self._open[section]
+
+    def owed(self) -> list[Progress]:
+        """Everything owed, in the order in which it is to be taken back (last completed first)."""
+        rank = {name: place for place, name in enumerate(self._order)}
+        begun = {name: place for place, name in enumerate(self.progress)}
+        owed = [one for one in self.progress.values() if one.owed]
+        owed.sort(key=lambda one: rank.get(one.step.id, len(rank) + begun[one.step.id]), reverse=True)
+        return owed
+
+    def to_undo(self) -> list[Progress]:
+        """Give what is to be taken back now and has not failed to be.
+
+        Past the point of no return nothing is, but what a person named (``undo STEP``), and what holds
+        authority only if that person accepted the loss of data.
+        """
+        todo = [one for one in self.owed() if not one.undo_error]
+        if self.hands_off:
+            return [
+                one
+                for one in todo
+                if (one.step.id in self.undo_asked or self.undo_all)
+                and (self.accept_data_loss or not (self.past_return and one.step.holds_authority))
+            ]
+        if self.undo_asked and not self.undo_all and self.stop is not Stop.FAILED:
+            return [one for one in todo if one.step.id in self.undo_asked]
+        return todo
+
+    def failed_steps(self) -> list[Progress]:
+        """Give the steps that ended FAILED or UNKNOWN and that nothing made good; best effort is not counted."""
+        return [
+            one
+            for one in self.progress.values()
+            if one.status in (Status.FAILED, Status.UNKNOWN)
+            and not one.handled
+            and one.step.best_effort_s is None
+            and one.step.section in (Section.STEPS, Section.AFTER)
+        ]
+
+
+def fold(plan: Plan, events: Iterable[ev.Event]) -> State:
+    """Compute the state of a drill from its timeline."""
+    state = State(plan)
+    for event in events:
+        state.apply(event)
+    return state

@@ -1,0 +1,66 @@
+"""What people say to a running drill: one row a message, written by any process, read by the one that drives."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drills.errors import JournalError
+from drills.timeline.events import Told, Word
+
+if TYPE_CHECKING:
+    from drills.timeline.events import Body
+
+FILE = "inbox.db"
+_DDL = (
+    "create table if not exists messages(id integer primary key, word text not null, by text not null, "
+    "step text not null, note text not null, accept_data_loss integer not null) strict"
+)
+
+
+def person() -> str:
+    """Name who is at the keyboard: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{platform.node()}"
+
+
+def say(folder: Path, message: Told) -> None:
+    """Leave a message for the drill in ``folder``; it is taken once, also by a process that starts later."""
+    try:
+        with sqlite3.connect(folder / FILE, timeout=5) as db:
+            db.execute(_DDL)
+            db.execute(
+                "insert into messages(word, by, step, note, accept_data_loss) values(?, ?, ?, ?, ?)",
+                (message.word.value, message.by, message.step, message.note, message.accept_data_loss),
+            )
+    except sqlite3.Error as error:
+        raise JournalError(f"{folder / FILE}: {error}; nothing was said") from error
+
+
+class Inbox:
+    """The driving process's view: what has come since the last look. A look costs microseconds when nothing came."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / FILE, timeout=5, isolation_level=None)
+        self._db.execute(_DDL)
+        self._version = -1
+
+    def fetch(self, after: int) -> list[Body]:
+        """Give the messages after row ``after``, oldest first."""
+        version = self._db.execute("pragma data_version").fetchone()[0]
+        if version == self._version:
+            return []
+        rows = self._db.execute("select * from messages where id > ? order by id limit 100", (after,)).fetchall()
+        if len(rows) < 100:  # noqa: PLR2004 - the page size above
+            self._version = version
+        return [Told(Word(word), by, row, step, note, bool(loss)) for row, word, by, step, note, loss in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

@@ -1,0 +1,159 @@
+"""One drill's timeline on disk: a SQLite file with one writer, each line chained to the one before by SHA-256.
+
+Write-ahead log, ``synchronous=FULL``: what ``append`` has returned from survives a kill -9 and a power loss.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from drills.engine.plan import Plan
+from drills.engine.state import State
+from drills.errors import JournalError
+from drills.timeline import codec
+from drills.timeline.events import Event, Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from io import BufferedWriter
+    from types import TracebackType
+
+FILE = "journal.db"
+_DDL = "create table if not exists events(seq integer primary key, line text not null, link text not null) strict"
+
+
+class Journal:
+    """The append-only timeline of the drill in ``folder``. ``open`` reads; ``take`` also locks it for writing."""
+
+    def __init__(self, folder: Path, db: sqlite3.Connection, lock: BufferedWriter | None) -> None:
+        self.folder = folder
+        self._db = db
+        self._lock = lock
+        self._head = codec.GENESIS
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """Make a new drill's folder and journal, locked for this process."""
+        folder.mkdir(parents=True)
+        return cls._locked(folder)
+
+    @classmethod
+    def take(cls, folder: Path) -> Self:
+        """Lock an existing journal for writing; ``JournalError`` when another process drives the drill."""
+        if not (folder / FILE).is_file():
+            raise JournalError(f"{folder} holds no drill (no {FILE})")
+        return cls._locked(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open an existing journal for reading only."""
+        if not (folder / FILE).is_file():
+            raise JournalError(f"{folder} holds no drill (no {FILE})")
+        db = sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, timeout=5, isolation_level=None)
+        return cls(folder, db, None)
+
+    @classmethod
+    def _locked(cls, folder: Path) -> Self:
+        lock = (folder / "lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise JournalError(
+                f"drill {folder.name} is driven by another process; `drills watch {folder.name}` shows it"
+            ) from error
+        try:
+            db = sqlite3.connect(folder / FILE, timeout=5, isolation_level=None, check_same_thread=False)
+            db.execute("pragma journal_mode=wal")
+            db.execute("pragma synchronous=full")
+            db.execute(_DDL)
+        except sqlite3.Error as error:
+            lock.close()
+            raise JournalError(f"{folder / FILE}: {error}") from error
+        return cls(folder, db, lock)
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Write events in one transaction; when it returns they are on disk. ``JournalError`` when they are not."""
+        if not events:
+            return
+        rows: list[tuple[int, str, str]] = []
+        head = self._head
+        for event in events:
+            line = codec.dump_event(event.seq, event.at, event.body)
+            head = codec.link(head, line)
+            rows.append((event.seq, line, head))
+        try:
+            self._db.execute("begin immediate")
+            self._db.executemany("insert into events values(?, ?, ?)", rows)
+            self._db.execute("commit")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.folder / FILE}: {error}; nothing more is started") from error
+        self._head = head
+
+    def read(self, after: int = 0) -> list[Event]:
+        """Read the events after a sequence number, checking the chain; ``JournalError`` where it is broken."""
+        try:
+            rows: list[tuple[int, str, str]] = self._db.execute(
+                "select seq, line, link from events where seq >= ? order by seq", (after,)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.folder / FILE}: {error}") from error
+        head, expected, events = codec.GENESIS, after or 1, list[Event]()
+        for seq, line, link in rows:
+            if after and seq == after:
+                head, expected = link, after + 1
+                continue
+            if seq != expected:
+                raise JournalError(f"{self.folder / FILE}: event {expected} is missing")
+            head = codec.link(head, line)
+            if head != link:
+                raise JournalError(f"{self.folder / FILE}: event {seq} was changed after it was written")
+            event = codec.load_event(line)
+            if event.seq != seq:
+                raise JournalError(f"{self.folder / FILE}: event {seq} claims to be {event.seq}")
+            events.append(event)
+            expected += 1
+        self._head = head
+        return events
+
+    @property
+    def head(self) -> str:
+        """The chain's head after the last ``append`` or ``read``: hex SHA-256."""
+        return self._head
+
+    def close(self) -> None:
+        """Close the file and give the lock back."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def pinned_plan(events: Sequence[Event]) -> Plan:
+    """Read the plan out of a drill's first event; ``JournalError`` when it is not there."""
+    if not events or not isinstance(events[0].body, Opened):
+        raise JournalError("the journal does not begin with an opened drill")
+    return codec.load(Plan, events[0].body.plan)
+
+
+def read_drill(folder: Path) -> tuple[list[Event], State]:
+    """Read a drill's events and compute its state; ``JournalError`` when the journal is damaged."""
+    with Journal.open(folder) as journal:
+        events = journal.read()
+    try:
+        state = State(pinned_plan(events))
+        for event in events:
+            state.apply(event)
+    except (KeyError, AttributeError, ValueError, IndexError) as error:
+        raise JournalError(f"{folder / FILE}: the events do not fit the plan ({error!r})") from error
+    return events, state

@@ -1,0 +1,133 @@
+"""Run a drill in this process: a journal on disk, worker threads, one loop."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from drills.engine import drive
+from drills.engine.execute import Workshop
+from drills.engine.state import State
+from drills.runtime.inbox import Inbox
+from drills.timeline import events as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from drills.engine.execute import Means
+    from drills.runtime.journal import Journal
+
+LOOK_EVERY_S = 0.1
+"""How often the inbox and the signals are looked at; a word is answered within this time."""
+
+
+@dataclass(slots=True)
+class Signals:
+    """What the process was told by signals since the last look."""
+
+    interrupted: int = 0
+    terminated: bool = False
+
+
+class LocalRun:
+    """Drives one drill from its journal until it is over, held or parked.
+
+    ``listen`` is called after each turn with the events just written. ``interrupted`` is called on Ctrl-C and
+    answers with what the person (or the rule for no person) wants, None to go on. Neither may raise.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        state: State,
+        means: Means,
+        *,
+        listen: Callable[[Sequence[ev.Event], State], None],
+        interrupted: Callable[[State], ev.Told | None],
+    ) -> None:
+        self.state = state
+        self._journal = journal
+        self._means = means
+        self._listen = listen
+        self._interrupted = interrupted
+        self._news: SimpleQueue[drive.Fact] = SimpleQueue()
+        self._workshop = Workshop(state, means, self._news.put)
+        self._signals = Signals()
+
+    def run(self) -> State:
+        """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
+        inbox = Inbox(self._journal.folder)
+        try:
+            with _caught(self._signals):
+                self._loop(inbox)
+        finally:
+            self._workshop.stop()
+            inbox.close()
+        return self.state
+
+    def _loop(self, inbox: Inbox) -> None:
+        loop = drive.drive(self.state)
+        turn = next(loop)
+        while True:
+            turn = self._turn(loop, turn, inbox)
+            self._journal.append(turn.events)
+            for act in turn.acts:
+                self._workshop.do(act)
+            if turn.events:
+                self._listen(turn.events, self.state)
+            if turn.last:
+                return
+
+    def _turn(self, loop: Generator[drive.Turn, drive.News], turn: drive.Turn, inbox: Inbox) -> drive.Turn:
+        facts = self._wait(turn.wait_s, inbox)
+        return loop.send(drive.News(self._means.clock.now(), tuple(facts)))
+
+    def _wait(self, wait_s: float | None, inbox: Inbox) -> list[drive.Fact]:
+        """Wait for news, a deadline, a message or a signal; at most one look's time when there is no deadline."""
+        facts: list[drive.Fact] = []
+        limit = LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s))
+        try:
+            facts.append(self._news.get(timeout=limit) if limit else self._news.get_nowait())
+            while True:
+                facts.append(self._news.get_nowait())
+        except Empty:
+            pass
+        now = self._means.clock.now()
+        facts.extend(drive.Fact(now, body) for body in inbox.fetch(self.state.inbox))
+        facts.extend(drive.Fact(now, body) for body in self._signalled())
+        return facts
+
+    def _signalled(self) -> Generator[ev.Body]:
+        if self._signals.terminated:
+            self._signals.terminated = False
+            yield ev.Parked("SIGTERM")
+        if self._signals.interrupted:
+            self._signals.interrupted = 0
+            told = self._interrupted(self.state)
+            if told is not None:
+                yield told
+
+
+@contextmanager
+def _caught(signals: Signals) -> Generator[None]:
+    """Turn INT and TERM into words of the drill; HUP (the terminal went away) changes nothing."""
+
+    def interrupt(*_: object) -> None:
+        signals.interrupted += 1
+
+    def terminate(*_: object) -> None:
+        signals.terminated = True
+
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
