@@ -18,7 +18,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from drills.aws.place import Place
 from drills.timeline.facts import Facts
+
+__all__ = [
+    "Action",
+    "Aws",
+    "Evidence",
+    "Fault",
+    "Kind",
+    "Observation",
+    "Place",
+    "Probe",
+    "Reversible",
+    "Undone",
+]
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -47,30 +61,16 @@ class Observation:
     """One look at the world.
 
     ``ok`` None means the look itself gave no answer: never a yes. ``final`` ends a wait at once (a terminal
-    failure state). ``happened_utc_ns`` is when the thing seen took place by the server's clock, if it said.
+    failure state). ``again_s``: a look after that many seconds is worth more than one at the step's own pace.
+    ``happened_utc_ns`` is when the thing seen took place by the server's clock, if it said.
     """
 
     ok: bool | None
     detail: str
     value: Facts = field(default_factory=Facts)
     final: bool = False
+    again_s: float | None = None
     happened_utc_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where work acts: one account and region, perhaps one site of the environment.
-
-    ``endpoint_url`` and ``resolver`` (``host:port`` of a DNS server) are set in a sandbox and None in AWS.
-    """
-
-    name: str
-    account: str
-    region: str
-    role: str | None = None
-    endpoint_url: str | None = None
-    resolver: str | None = None
-    access_key: str | None = None
 
 
 class Aws(Protocol):

@@ -43,22 +43,22 @@ class Scenario:
 
 APPROVED = (says(0, Word.APPROVE, "go", 1),)
 SCENARIOS = {
-    "all goes well": Scenario(failover(mode=Mode.REHEARSE)),
+    "all goes well": Scenario(failover(mode=Mode.REHEARSE, ask=False)),
     "undone at the end": Scenario(
         plan(step("a"), step("b", Kind.ACTION, "a"), step("c", Kind.FAULT), finally_="undo"),
     ),
     "refused before": Scenario(failover(), Script(refuses=frozenset({"ready"}))),
-    "fails before the point of no return": Scenario(failover(mode=Mode.REHEARSE), Script(refuses=frozenset({"scale"}))),
+    "fails before the point of no return": Scenario(failover(mode=Mode.REHEARSE, ask=False), Script(refuses=frozenset({"scale"}))),
     "silence before the point of no return": Scenario(
-        failover(mode=Mode.REHEARSE), Script(silent=frozenset({"scale"}))
+        failover(mode=Mode.REHEARSE, ask=False), Script(silent=frozenset({"scale"}))
     ),
-    "a probe fails past it": Scenario(failover(mode=Mode.REHEARSE), Script(refuses=frozenset({"writer"}))),
-    "silence at the point of no return": Scenario(failover(mode=Mode.REHEARSE), Script(silent=frozenset({"promote"}))),
+    "a probe fails past it": Scenario(failover(mode=Mode.REHEARSE, ask=False), Script(refuses=frozenset({"writer"}))),
+    "silence at the point of no return": Scenario(failover(mode=Mode.REHEARSE, ask=False), Script(silent=frozenset({"promote"}))),
     "aborted early": Scenario(failover(), Script(says=(says(1.5, Word.ABORT),))),
-    "aborted past the point of no return": Scenario(failover(mode=Mode.REHEARSE), Script(says=(says(12.0, Word.ABORT),))),
+    "aborted past the point of no return": Scenario(failover(mode=Mode.REHEARSE, ask=False), Script(says=(says(12.0, Word.ABORT),))),
     "rejected": Scenario(failover(), Script(says=(says(4.5, Word.REJECT, "go"),))),
     "an undo fails": Scenario(
-        failover(mode=Mode.REHEARSE), Script(refuses=frozenset({"serving"}), undo_fails=frozenset({"scale"}))
+        failover(mode=Mode.REHEARSE, ask=False), Script(refuses=frozenset({"serving"}), undo_fails=frozenset({"scale"}))
     ),
     "a fallback runs": Scenario(
         plan(

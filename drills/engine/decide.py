@@ -177,19 +177,20 @@ def next_due_s(state: State, now: Stamp) -> float | None:
 
 def _deadlines(state: State, now: Stamp) -> Iterator[tuple[float, Body]]:
     plan = state.plan
+    waits_for_people = plan.mode is Mode.INCIDENT and plan.ask
     for name in tuple(state.running):
         one = state.progress[name]
         if one.attempted is not None:
             yield from _step_deadlines(state, one, now.since(one.attempted))
-    if state.held_since is not None and state.held_for and state.stop is None and plan.mode is not Mode.INCIDENT:
+    if state.held_since is not None and state.held_for and state.stop is None and not waits_for_people:
         yield plan.hold_for_s - now.since(state.held_since), TimedOut(HOLD, plan.hold_for_s)
-    if state.opened is not None and state.stop is None and state.finished is None and plan.mode is not Mode.INCIDENT:
+    if state.opened is not None and state.stop is None and state.finished is None and not waits_for_people:
         yield plan.deadline_s - now.since(state.opened), TimedOut("", plan.deadline_s)
 
 
 def _step_deadlines(state: State, one: Progress, ran_s: float) -> Iterator[tuple[float, Body]]:
     step, plan = one.step, state.plan
-    if step.kind is Kind.OPERATOR and plan.mode is Mode.REHEARSE and not plan.ask:
+    if step.kind is Kind.OPERATOR and not plan.ask:
         yield (
             SANDBOX_ANSWERS_AFTER_S - ran_s,
             Told(Word.APPROVE, "sandbox", 0, step.id, "nobody is asked in a rehearsal"),

@@ -203,6 +203,7 @@ class _Loop:
 def drive(state: State) -> Generator[Turn, News, None]:
     """Drive a drill until it is over, held or parked. Send ``News``; receive the ``Turn`` to carry out."""
     loop = _Loop(state)
+    loop.turn.wait_s = 0.0
     news = yield loop.turn
     for name, one in state.progress.items():
         if name in state.running and not one.step.changes and not one.asked:

@@ -172,7 +172,7 @@ class Workshop:
         step = one.step
         probe: Probe = self._build(step)
         aws = self._read(step)
-        told: tuple[str, Stamp] | None = None
+        told: tuple[str, Stamp] = ("", self._means.clock.now())
         while not token.is_set():
             seen = self._observed(step, probe, aws)
             if seen.ok is True:
@@ -183,10 +183,10 @@ class Workshop:
                 self._end(step.id, Outcome.FAILED, seen.detail)
                 return
             now = self._means.clock.now()
-            if told is None or (told[0] != seen.detail and now.since(told[1]) >= LOOKED_AT_MOST_EVERY_S):
+            if told[0] != seen.detail and now.since(told[1]) >= LOOKED_AT_MOST_EVERY_S:
                 told = (seen.detail, now)
                 self._post(drive.Fact(now, ev.Looked(step.id, seen.ok, seen.detail)))
-            token.wait(step.every_s)
+            token.wait(step.every_s if seen.again_s is None else min(step.every_s, seen.again_s))
 
     def _observed(self, step: Step, probe: Probe, aws: Aws) -> Observation:
         try:

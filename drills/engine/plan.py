@@ -170,7 +170,7 @@ class Plan:
     fence: str = ""
     """Why no fence is needed, where the runbook says ``no_fence``."""
     ask: bool = False
-    """Whether operator steps of a rehearsal wait for a person."""
+    """Whether a person is there to answer; a rehearsal answers its own questions unless told otherwise."""
     dns_ttl_s: float | None = None
     world: str = ""
     """Folder of the sandbox this drill runs in, empty in AWS."""

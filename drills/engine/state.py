@@ -368,8 +368,6 @@ class State:
     def _abort(self, why: str) -> None:
         if self.stop is not None or self.finished is not None:
             return
-        if self.deadline_passed and self.plan.mode is Mode.INCIDENT:
-            return
         self.stop, self.why = Stop.ABORTED, why
         self._drop()
 

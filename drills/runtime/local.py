@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.1
 """How often the inbox and the signals are looked at; a word is answered within this time."""
+TOGETHER_S = 0.002
+"""Steps of one wave end together: waiting this long for the next saves a commit to disk for each."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ class LocalRun:
         limit = LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s))
         try:
             facts.append(self._news.get(timeout=limit) if limit else self._news.get_nowait())
+            if len(self.state.running) > 1:
+                facts.append(self._news.get(timeout=TOGETHER_S))
             while True:
                 facts.append(self._news.get_nowait())
         except Empty:

@@ -105,6 +105,14 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Performed:
+    """A fault's change has been answered; whether it is in effect is another matter (``Effective``)."""
+
+    step: str
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
 class Effective:
     """A fault was looked at after it was injected: in effect, or never seen in effect (``ok`` not True)."""
 
@@ -189,6 +197,15 @@ class UndoFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """A stage of observing is over: baseline taken, service settled, evidence collected. ``ok`` None: gave up waiting."""
+
+    stage: str
+    ok: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """An observer's file as evidence: what it held when the drill read it."""
 
@@ -231,6 +248,7 @@ Body: TypeAlias = (
     | Started
     | Looked
     | Retried
+    | Performed
     | Effective
     | Ended
     | Asked
@@ -240,6 +258,7 @@ Body: TypeAlias = (
     | UndoStarted
     | Undid
     | UndoFailed
+    | Ready
     | Sealed
     | Parked
     | WorldGone
