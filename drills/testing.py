@@ -51,7 +51,21 @@ def step(step_id: str, kind: Kind = Kind.ACTION, *needs: str, **changes: object)
 def plan(*steps: Step, **changes: object) -> Plan:
     """Build a plan of these steps, numbered in order; ``changes`` are any fields of ``Plan``."""
     numbered = tuple(replace(one, number=number) for number, one in enumerate(steps, 1))
-    blank = Plan("test", "A test", "test", "sandbox", Mode.RUN, "east", "west", "home", (), numbered, (), hold_for_s=0.0, ask=True)
+    blank = Plan(
+        "test",
+        "A test",
+        "test",
+        "sandbox",
+        Mode.RUN,
+        "east",
+        "west",
+        "home",
+        (),
+        numbered,
+        (),
+        hold_for_s=0.0,
+        ask=True,
+    )
     return replace(blank, **changes)  # pyright: ignore[reportArgumentType] - fields of Plan by name
 
 
@@ -185,7 +199,7 @@ class Simulation:
             case decide.TakeBack(step=name):
                 self._later(name, lambda: self._take_back(name))
             case decide.Observe(stage=stage):
-                self._later(stage, lambda: [ev.Ready(stage, True, "")])
+                self._later(stage, lambda: [ev.Ready(stage, ok=True, detail="")])
             case decide.Conclude():
                 self._later("@conclude", self._conclude)
             case drive.Guard():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from drills.engine import decide
 from drills.engine.plan import Section
 from drills.engine.progress import Phase, Status
+from drills.engine.when import wanted
 from drills.timeline import events as ev
 from drills.timeline.facts import Before, Facts
 
@@ -180,6 +181,11 @@ class _Loop:
 
     def _command(self, command: decide.Command, now: Stamp) -> None:
         match command:
+            case decide.Start(step=name) | decide.Ask(step=name) if not wanted(
+                self.state, self.state.progress[name].step
+            ):
+                self.emit(now, ev.Started(name, self.state.progress[name].attempt + 1))
+                self.emit(now, ev.Ended(name, ev.Outcome.SKIPPED, "its `when` says no"))
             case decide.Start(step=name):
                 one = self.state.progress[name]
                 if one.step.changes:

@@ -21,7 +21,7 @@ from drills.timeline.facts import Before, Facts
 from drills.work import Fault, Kind, Observation, Reversible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from drills.clock import Clock, Stamp
     from drills.engine.plan import Step
@@ -65,9 +65,9 @@ class Retrying(Protocol):
 
 
 class Observers(Protocol):
-    """The stages of observing; each returns the events it came to, and may be asked again after a crash."""
+    """The stages of observing; each gives the events it comes to, and may be asked again after a crash."""
 
-    def stage(self, name: str, state: State, cancelled: threading.Event) -> list[ev.Body]:
+    def stage(self, name: str, state: State, cancelled: threading.Event) -> Iterable[ev.Body]:
         """Do one stage: watch, baseline, settled, collected."""
         ...
 

@@ -449,13 +449,14 @@ class State:
         return todo
 
     def failed_steps(self) -> list[Progress]:
-        """Give the steps that ended FAILED or UNKNOWN and that nothing made good; best effort is not counted."""
+        """Give the steps that ended FAILED or UNKNOWN and that nothing made good, but best effort and a person's no."""
         return [
             one
             for one in self.progress.values()
             if one.status in (Status.FAILED, Status.UNKNOWN)
             and not one.handled
             and one.step.best_effort_s is None
+            and one.step.kind is not Kind.OPERATOR
             and one.step.section in (Section.STEPS, Section.AFTER)
         ]
 

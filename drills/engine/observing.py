@@ -1,0 +1,229 @@
+"""The stages of observing as the engine knows them: watch, baseline, settled, collected.
+
+Each may be asked again after a crash: observers that live are adopted, those that died are started anew with a
+file of their own, and what was read once may be read again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drills.clock import NS, process_start
+from drills.durations import show
+from drills.engine.plan import Mode
+from drills.observe.job import MarkerJob, ProbeJob
+from drills.observe.reader import collect
+from drills.observe.settle import stable
+from drills.observe.start import Observers
+from drills.observe.store import seal
+from drills.timeline import events as ev
+from drills.timeline.marks import Mark
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from drills.clock import Clock
+    from drills.engine.plan import AvailabilityWatch, DataWatch, Plan
+    from drills.engine.state import State
+    from drills.observe.job import Job
+
+SETTLE_EVERY_S = 0.1
+SETTLE_MARGIN_S = 5.0
+READ_AGAIN_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process with which observers of a private sandbox end; pid 0: they live until their own deadline."""
+
+    pid: int = 0
+    start: str = ""
+
+    @classmethod
+    def me(cls) -> Owner:
+        """Give this process."""
+        return cls(os.getpid(), process_start(os.getpid()))
+
+
+class Watchers:
+    """Does the stages for one drill. ``secret`` resolves references to addresses of databases.
+
+    ``outside`` is called once when the baseline has been taken, before the first step: what a rehearsed incident
+    imposes on the world. The drill is not told when.
+    """
+
+    def __init__(
+        self,
+        drill: str,
+        folder: Path,
+        clock: Clock,
+        *,
+        owner: Owner,
+        secret: Callable[[str], str],
+        outside: Callable[[], None] | None = None,
+    ) -> None:
+        self._drill = drill
+        self._folder = folder / "observers"
+        self._clock = clock
+        self._owner = owner
+        self._secret = secret
+        self._outside = outside
+        self._observers = Observers(clock)
+
+    def stage(self, name: str, state: State, cancelled: threading.Event) -> Iterator[ev.Body]:
+        """Do one stage; the last event says how it went."""
+        match name:
+            case "watch":
+                yield from self._watch(state)
+            case "baseline":
+                yield self._baseline(state, cancelled)
+            case "settled":
+                yield self._settled(state, cancelled)
+            case "collected":
+                yield from self._collected(state, cancelled)
+            case _:
+                raise ValueError(f"no stage is called {name!r}")
+
+    # -- watch ---------------------------------------------------------------------------------------------
+
+    def _watch(self, state: State) -> Iterator[ev.Body]:
+        missing: list[Job] = []
+        adopted = 0
+        for job in self._jobs(state.plan):
+            known = state.watching.get(job.id)
+            if known is not None and self._observers.adopt(known):
+                adopted += 1
+            else:
+                missing.append(job)
+        started = self._observers.start(missing, self._folder) if missing else []
+        yield from started
+        yield ev.Ready("watch", ok=True, detail=f"{len(started)} observers started, {adopted} found alive")
+
+    def _jobs(self, plan: Plan) -> Iterator[Job]:
+        for watch in plan.availability:
+            yield self._probe_job(watch, plan)
+        for watch in plan.data:
+            yield self._marker_job(watch, plan)
+
+    def _probe_job(self, watch: AvailabilityWatch, plan: Plan) -> ProbeJob:
+        return ProbeJob(
+            watch.id,
+            watch.url,
+            "",
+            status=watch.status,
+            body=watch.body,
+            header=watch.header,
+            every_s=watch.every_s,
+            timeout_s=watch.timeout_s,
+            stable_for_s=watch.stable_for_s,
+            resolve=watch.resolve,
+            resolver=watch.resolver,
+            connect_to=watch.connect_to,
+            method=watch.method,
+            deadline_s=plan.deadline_s,
+            owner_pid=self._owner.pid,
+            owner_start=self._owner.start,
+        )
+
+    def _marker_job(self, watch: DataWatch, plan: Plan) -> MarkerJob:
+        return MarkerJob(
+            watch.id,
+            self._drill,
+            watch.id,
+            self._secret(watch.write),
+            "",
+            every_s=watch.every_s,
+            timeout_s=watch.timeout_s,
+            deadline_s=plan.deadline_s,
+            owner_pid=self._owner.pid,
+            owner_start=self._owner.start,
+        )
+
+    # -- baseline ------------------------------------------------------------------------------------------
+
+    def _baseline(self, state: State, cancelled: threading.Event) -> ev.Ready:
+        cancelled.wait(state.plan.baseline_s)
+        if self._outside is not None and not cancelled.is_set():
+            self._outside()
+        return ev.Ready("baseline", ok=True, detail=f"watched for {show(state.plan.baseline_s)} before the first step")
+
+    # -- settled -------------------------------------------------------------------------------------------
+
+    def _settled(self, state: State, cancelled: threading.Event) -> ev.Ready:
+        """Wait until every observer has seen the service restored for its whole window, or the wait is pointless."""
+        self._read_ledgers(state, 1, cancelled, READ_AGAIN_EVERY_S * 4)
+        begun = self._clock.now()
+        limit_s = self._settle_limit_s(state)
+        since = self._looked_from(state)
+        while True:
+            seen = [
+                stable(
+                    Path(state.watching[watch.id].file),
+                    state.plan.to_site,
+                    since,
+                    round((watch.stable_for_s + watch.timeout_s) * NS),
+                )
+                for watch in state.plan.availability
+            ]
+            waiting = [one.detail for one in seen if one.ok is not True]
+            waited_s = self._clock.now().since(begun)
+            if not waiting:
+                return ev.Ready(
+                    "settled", ok=True, detail=f"restored and stable; waited {show(waited_s)} for the windows"
+                )
+            if cancelled.is_set() or waited_s >= limit_s:
+                return ev.Ready("settled", ok=False, detail=f"not stable after {show(waited_s)}: {'; '.join(waiting)}")
+            cancelled.wait(SETTLE_EVERY_S)
+
+    def _looked_from(self, state: State) -> int:
+        """From when answers count: the disaster, else the end of the baseline, else the first event."""
+        for one in state.progress.values():
+            if one.step.mark is Mark.DISASTER and one.started is not None:
+                return one.started.mono_ns
+        return self._clock.now().mono_ns if state.opened is None else state.opened.mono_ns
+
+    def _settle_limit_s(self, state: State) -> float:
+        """Long enough to prove a miss: until the longest target has passed, and the windows after it."""
+        plan = state.plan
+        windows_s = max((2 * watch.stable_for_s + watch.timeout_s for watch in plan.availability), default=0.0)
+        targets_s = [one.target_s for one in plan.objectives if one.ends is Mark.SERVICE_RESTORED]
+        passed_s = self._clock.now().since(state.opened) if state.opened is not None else 0.0
+        limit_s = max(targets_s, default=0.0) + windows_s + SETTLE_MARGIN_S
+        if plan.mode is Mode.REHEARSE:
+            limit_s = max(windows_s + SETTLE_MARGIN_S, limit_s - passed_s)
+        return min(limit_s, max(windows_s, plan.deadline_s - passed_s))
+
+    # -- collected -----------------------------------------------------------------------------------------
+
+    def _collected(self, state: State, cancelled: threading.Event) -> Iterator[ev.Body]:
+        read = self._read_ledgers(state, 2, cancelled, READ_AGAIN_EVERY_S * 4)
+        watching = [one for one in state.watching.values() if Path(one.file).exists()]
+        held = state.stop is not None and state.hands_off and not state.undo_wanted
+        killed = [] if held else self._observers.stop(watching)
+        for one in watching:
+            sealed = seal(Path(one.file))
+            yield ev.Sealed(one.observer, one.file, sealed.rows, sealed.first, sealed.last, sealed.sha256)
+        said = [detail for ok, detail in read if not ok] + [f"{name} did not end and was killed" for name in killed]
+        yield ev.Ready("collected", ok=not said, detail="; ".join(said) or "all evidence is sealed")
+
+    def _read_ledgers(
+        self, state: State, number: int, cancelled: threading.Event, limit_s: float
+    ) -> list[tuple[bool, str]]:
+        """Read the markers back from the survivor, again and again while it gives no whole answer, within bounds."""
+        answers: list[tuple[bool, str]] = []
+        for watch in state.plan.data:
+            if watch.id not in state.watching:
+                continue
+            begun = self._clock.now()
+            while True:
+                file = Path(state.watching[watch.id].file)
+                seen = collect(self._secret(watch.read), self._drill, watch.id, file, number)
+                if seen.ok is True or cancelled.is_set() or self._clock.now().since(begun) >= limit_s:
+                    break
+                cancelled.wait(READ_AGAIN_EVERY_S)
+            answers.append((seen.ok is True, f"round {number}: {seen.detail}"))
+        return answers
