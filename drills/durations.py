@@ -18,7 +18,11 @@ def parse(text: str) -> timedelta:
     if not _WHOLE.fullmatch(text):
         message = f"{text!r} is not a duration; write a number and a unit, as in 100ms, 90s, 5m, 1h30m"
         raise ValueError(message)
-    return timedelta(milliseconds=sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text)))
+    try:
+        return timedelta(milliseconds=sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text)))
+    except OverflowError as error:
+        message = f"{text[:40]!r} is too long for a duration"
+        raise ValueError(message) from error
 
 
 def show(seconds: float) -> str:

@@ -7,6 +7,7 @@
 ├── ``JournalError``     the drill's own record cannot be read or written
 └── ``WorkError``        what an action or a probe may raise
     ├── ``Rejected``     AWS (or a server) answered no; nothing was changed     -> FAILED
+    │   └── ``Expired``  the credentials are no longer valid: get new ones, then again
     ├── ``Busy``         throttled or in a passing state; safe to ask again     -> tried again
     ├── ``Unanswered``   nobody answered; a write may have happened             -> UNKNOWN
     └── ``Partly``       some targets changed, some did not; carries a receipt  -> UNKNOWN
@@ -75,6 +76,10 @@ class WorkError(DrillsError):
 
 class Rejected(WorkError):
     """The other side answered no: nothing was changed, the step is FAILED."""
+
+
+class Expired(Rejected):
+    """The credentials were valid once and are no longer: nothing was changed, new ones mend it."""
 
 
 class Busy(WorkError):

@@ -1,1 +1,1 @@
-"""Sessions by place with cached clients, the one retry policy, error classes, and the read-only seam."""
+"""AWS as everything else sees it: sessions, one retry policy, one map of errors, one read-only seam."""

@@ -1,0 +1,86 @@
+"""Doors that go on with a drill another process began: resume, undo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drills.errors import Refused, Usage
+
+if TYPE_CHECKING:
+    from drills.engine.plan import Plan
+
+_output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How the result is told.")
+
+
+@click.command()
+@click.argument("drill", required=False)
+@_output
+def resume(drill: str | None, output: str) -> None:
+    """Go on with a drill that was parked, held, or whose process died."""
+    from drills.cli.folders import find
+    from drills.runtime.journal import read_drill
+
+    folder = find(drill)
+    _, state = read_drill(folder)
+    if state.finished is not None:
+        raise Refused(
+            f"drill {folder.name} is over ({state.finished.status}); `drills show {folder.name}` tells how it went"
+        )
+    _take_over(folder, output)
+
+
+@click.command()
+@click.argument("drill", required=False)
+@click.argument("step", required=False)
+@click.option("--accept-data-loss", is_flag=True, help="Heal what holds authority past the point of no return.")
+@_output
+def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, output: str) -> None:
+    """Take back what a drill left behind: all of it, or one step. Needs the drill's folder and credentials only."""
+    from drills.cli.folders import driven, find
+    from drills.runtime.inbox import person, say
+    from drills.runtime.journal import read_drill
+    from drills.timeline.events import Told, Word
+
+    folder = find(drill)
+    _, state = read_drill(folder)
+    if step and step not in state.progress:
+        raise Usage(f"drill {folder.name} has no step {step!r}; it has {', '.join(state.progress)}")
+    if not state.owed():
+        click.echo("nothing is owed: there is nothing to take back", err=True)
+        return
+    held = [one.step.id for one in state.owed() if one.step.holds_authority and (not step or one.step.id == step)]
+    if held and state.past_return and not accept_data_loss:
+        raise Refused(
+            f"not undone: {', '.join(held)} keeps the old side from answering, and {state.plan.to_site} has taken over; "
+            "healing it makes two sites that both accept writes. A failback leads back; "
+            "--accept-data-loss heals it all the same; nothing was changed"
+        )
+    say(folder, Told(Word.UNDO, person(), 0, step or "", accept_data_loss=accept_data_loss))
+    if driven(folder):
+        click.echo(
+            f"drill {folder.name} is being driven and takes it back; `drills watch {folder.name}` shows it", err=True
+        )
+        return
+    _take_over(folder, output)
+
+
+def _take_over(folder: Path, output: str) -> None:
+    from drills.aws.sessions import Accounts
+    from drills.cli.compose import shown, take_over, tell
+    from drills.sandbox import lifecycle
+
+    def world_alive(compiled: Plan) -> bool:
+        try:
+            lifecycle.find(Path(compiled.world))
+        except Refused:
+            return False
+        return True
+
+    state = take_over(folder, Accounts(session_name=folder.name), shown(output), world_alive=world_alive)
+    tell(folder, state, output)
+
+
+COMMANDS = (resume, undo)

@@ -1,0 +1,117 @@
+"""From the words of a command line to a compiled plan: which files, which direction, which values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drills.engine.plan import Mode
+from drills.errors import Refused, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drills.aws.sessions import Accounts
+    from drills.engine.plan import Plan
+    from drills.runbook.load import LoadedEnvironment, LoadedRunbook
+    from drills.runbook.world import SandboxValues
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a command line asks for: files by path or name, the site that takes over, parameters as ``NAME=VALUE``."""
+
+    runbook: str
+    environment: str
+    to_site: str = ""
+    settings: tuple[str, ...] = ()
+
+    def files(self) -> tuple[LoadedRunbook, LoadedEnvironment]:
+        """Read both files; ``Usage`` when one is not there, ``Invalid`` with everything wrong in them."""
+        from drills.runbook import find
+        from drills.runbook.load import load_environment, load_runbook
+
+        book = load_runbook(find.runbook_path(self.runbook))
+        return book, load_environment(find.environment_path(self.environment))
+
+    def parameters(self) -> Mapping[str, str]:
+        """Read the settings; ``Usage`` when one is not ``NAME=VALUE``."""
+        pairs: dict[str, str] = {}
+        for one in self.settings:
+            name, equals, value = one.partition("=")
+            if not equals:
+                raise Usage(f"--set {one}: write NAME=VALUE")
+            pairs[name] = value
+        return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where a plan is bound: the files, the sandbox if there is one, and the sites in their direction."""
+
+    book: LoadedRunbook
+    place: LoadedEnvironment
+    from_site: str
+    to_site: str
+    world: SandboxValues | None = None
+
+    def plan(self, wish: Wish, mode: Mode, *, ask: bool) -> Plan:
+        """Compile; ``Invalid``, ``Usage`` or ``Refused`` says why there is no plan."""
+        from drills.engine.compile import compile_plan
+
+        return compile_plan(
+            self.book,
+            self.place,
+            mode=mode,
+            from_site=self.from_site,
+            to_site=self.to_site,
+            parameters=wish.parameters(),
+            ask=ask,
+            world=self.world,
+        )
+
+
+def declared_direction(place: LoadedEnvironment, to_site: str) -> tuple[str, str]:
+    """Take the direction a sandbox's file declares, before one is booted."""
+    world = place.model.world
+    primary = world.primary if world is not None else next(iter(place.model.sites))
+    others = [name for name in place.model.sites if name != primary]
+    return primary, to_site or (others[0] if others else primary)
+
+
+def declared_world(place: LoadedEnvironment) -> SandboxValues:
+    """Stand in for a sandbox that is not booted: what only a boot knows is shown as ``<name>``."""
+    from drills.runbook.world import SANDBOX_SITE_VALUES, SANDBOX_VALUES, SandboxValues
+
+    values = {name: f"<{name}>" for name in SANDBOX_VALUES}
+    sites = {site: {name: f"<{site}.{name}>" for name in SANDBOX_SITE_VALUES} for site in place.model.sites}
+    return SandboxValues("http://127.0.0.1", "127.0.0.1:53", "", private=True, values=values, sites=sites)
+
+
+def direction(
+    place: LoadedEnvironment, world: SandboxValues | None, to_site: str, mode: Mode, accounts: Accounts
+) -> tuple[str, str]:
+    """Find which site is active, by asking; refuse on doubt, but in an incident take a person's word for it."""
+    from drills import catalog
+    from drills.engine import gates
+    from drills.engine.bind import places_of
+    from drills.engine.compile import active_steps
+
+    sites = list(place.model.sites)
+    if to_site and to_site not in sites:
+        raise Usage(f"there is no site {to_site!r}; {place.model.environment} has {', '.join(sites)}")
+    if len(sites) == 1:
+        return sites[0], sites[0]
+    places = places_of(place.model, world)
+    active, said = gates.direction(active_steps(place, world), places, accounts, catalog.load)
+    told = "; ".join(f"{site}: {detail}" for site, detail in said.items()) or "the environment names no `active` probe"
+    if not active and not (mode is Mode.INCIDENT and to_site):
+        hint = "; say --to SITE, the one that is to take over" if mode is Mode.INCIDENT else ""
+        raise Refused(f"not started: which site is active is not known ({told}){hint}; nothing was changed")
+    others = [name for name in sites if name != active]
+    target = to_site or (others[0] if len(others) == 1 else "")
+    if not target:
+        raise Usage(f"say --to SITE: one of {', '.join(others)}")
+    if target == active:
+        raise Refused(f"not started: {target} is active already ({told}); nothing was changed")
+    return active or next(name for name in sites if name != target), target

@@ -1,0 +1,152 @@
+"""Put the parts of one drill together: journal, observers, accounts, judge; and drive it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drills import __version__
+from drills.clock import SystemClock
+from drills.engine import decide
+from drills.engine.execute import Means
+from drills.engine.observing import Owner, Watchers
+from drills.engine.state import State
+from drills.runtime.inbox import person
+from drills.runtime.journal import Journal, pinned_plan
+from drills.runtime.local import LocalRun
+from drills.timeline import codec
+from drills.timeline import events as ev
+from drills.timeline.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from drills.aws.sessions import Accounts
+    from drills.engine.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How a running drill is shown: ``listen`` hears of events, ``interrupted`` answers a Ctrl-C."""
+
+    listen: Callable[[Sequence[ev.Event], State], None]
+    interrupted: Callable[[State], ev.Told | None]
+    close: Callable[[], None]
+
+
+def open_drill(
+    folder: Path, plan: Plan, accounts: Accounts, show: Show, *, outside: Callable[[], None] | None
+) -> State:
+    """Begin a drill in a new folder and drive it until it is over, held or parked."""
+    clock = SystemClock()
+    with Journal.create(folder) as journal:
+        state = State(plan)
+        opened = ev.Event(1, clock.now(), ev.Opened(folder.name, __version__, person(), codec.dump(plan)))
+        state.apply(opened)
+        journal.append([opened])
+        show.listen([opened], state)
+        return _drive(journal, state, accounts, show, outside)
+
+
+def take_over(folder: Path, accounts: Accounts, show: Show, *, world_alive: Callable[[Plan], bool]) -> State:
+    """Go on with a drill that another process left. ``JournalError`` if one still drives it."""
+    clock = SystemClock()
+    with Journal.take(folder) as journal:
+        events = journal.read()
+        state = State(pinned_plan(events))
+        for event in events:
+            state.apply(event)
+        bodies: list[ev.Body] = [ev.Resumed(person(), os.getpid())]
+        if state.plan.world_private and state.finished is None and not world_alive(state.plan):
+            bodies.append(ev.WorldGone("the private sandbox ended with the process that owned it; nothing is owed"))
+        taken = [ev.Event(state.count + number, clock.now(), body) for number, body in enumerate(bodies, 1)]
+        for event in taken:
+            state.apply(event)
+        journal.append(taken)
+        show.listen(taken, state)
+        return _drive(journal, state, accounts, show, None)
+
+
+def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outside: Callable[[], None] | None) -> State:
+    from drills import catalog
+    from drills.aws.retry import Retry
+
+    clock = SystemClock()
+    home = next((place for place in state.plan.places if place.name == state.plan.to_site), None)
+
+    def secret(reference: str) -> str:
+        return accounts.read(home).secret(reference) if home is not None else reference
+
+    watchers = Watchers(
+        journal.folder.name,
+        journal.folder,
+        clock,
+        owner=Owner.me() if state.plan.world_private else Owner(),
+        secret=secret,
+        outside=outside,
+    )
+    means = Means(accounts, Retry(clock), clock, catalog.load, watchers, lambda seen: conclude(journal.folder, seen))
+    try:
+        return LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted).run()
+    finally:
+        show.close()
+
+
+def conclude(folder: Path, state: State) -> ev.Finished:
+    """Judge the drill from what is on disk, and say how it ended. A judge that fails leaves it UNPROVEN."""
+    from drills.report.judging import judged_claims
+
+    claims = judged_claims(folder, state)
+    verdicts = [str(one.get("verdict")) for one in _objectives(claims)]
+    settled = state.stages.get("settled")
+    restored = settled is not None and settled.ok is True
+    end = decide.ending(state, verdicts, restored=restored)
+    return ev.Finished(end.value, decide.EXIT_CODES[end], claims)
+
+
+def _objectives(claims: Facts) -> list[Facts]:
+    found = claims.get("objectives")
+    return [Facts(**one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def exit_code(state: State) -> int:
+    """Give the process's exit code for how the drill stands now; parked drills end with 0, they only rest."""
+    if state.finished is not None:
+        return state.finished.exit_code
+    if state.parked:
+        return 0
+    verdicts = ("UNPROVEN",)
+    return decide.EXIT_CODES[decide.ending(state, verdicts)]
+
+
+def at_a_terminal() -> bool:
+    """Say whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def shown(output: str) -> Show:
+    """Show progress where it belongs: on stdout, or on stderr when stdout is for one JSON object."""
+    from drills.report.live import Listener
+
+    listener = Listener(sys.stderr if output == "json" else sys.stdout)
+    return Show(listener, listener.interrupted, listener.close)
+
+
+def tell(folder: Path, state: State, output: str) -> None:
+    """Tell the result, and end the process with its exit code."""
+    from drills.report import json, text
+    from drills.report.result import Source, summarize
+    from drills.runtime.journal import read_drill
+
+    events, _ = read_drill(folder)
+    found = summarize(events, state, None, Source(str(folder), driven=False))
+    if output == "json":
+        sys.stdout.write(json.render(found) + "\n")
+    else:
+        text.show(sys.stdout, found)
+    code = exit_code(state)
+    if code:
+        raise SystemExit(code)

@@ -1,0 +1,254 @@
+"""Doors that start a drill: rehearse, plan, run, incident."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
+from drills.engine.plan import Mode
+from drills.errors import Refused, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from drills.engine.plan import Plan
+    from drills.runbook.load import LoadedEnvironment
+    from drills.runbook.world import SandboxValues
+
+_output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How the result is told.")
+_set = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter its value.")
+_to = click.option("--to", "to_site", default="", metavar="SITE", help="The site that takes over.")
+_detach = click.option("--detach", is_flag=True, help="Go on in the background; `drills watch` shows it.")
+_confirm = click.option(
+    "--confirm", default="", metavar="NAME", help="The environment's name, to say that you mean it."
+)
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("--env", "environment", default="sandbox", show_default=True, help="The sandbox environment.")
+@click.option(
+    "--in", "standing", default="", metavar="NAME", help="Use a sandbox that `drills sandbox up` keeps running."
+)
+@click.option("--as", "as_", type=click.Choice(["rehearsal", "incident"]), default="rehearsal", help="What is played.")
+@click.option("--outage", type=click.Choice(["kill", "blackhole"]), default=None, help="How a lost site is lost.")
+@click.option("--ask", is_flag=True, help="Ask people for real; without it the sandbox answers after a second.")
+@_to
+@_set
+@_detach
+@_output
+def rehearse(  # noqa: PLR0913 - what the command line says
+    runbook: str,
+    environment: str,
+    to_site: str,
+    settings: tuple[str, ...],
+    *,
+    standing: str,
+    as_: str,
+    outage: str | None,
+    ask: bool,
+    detach: bool,
+    output: str,
+) -> None:
+    """Play a runbook in a sandbox on this machine, and measure it. No AWS account is touched."""
+    from drills.aws.sessions import Accounts
+    from drills.runtime.folder import home
+
+    wish = Wish(runbook, environment, to_site, settings)
+    book, place = wish.files()
+    if place.model.kind.value != "sandbox":
+        raise Refused(f"not started: {environment} is {place.model.kind.value}, not a sandbox; nothing was changed")
+    folder = _new_folder(book.model.runbook, home())
+    if detach:
+        _detach_here(folder)
+    mode = Mode.INCIDENT if as_ == "incident" else Mode.REHEARSE
+    with _world(place, standing, folder, outage) as (world, impose):
+        sites = direction(place, world, to_site, mode, Accounts())
+        compiled = Bound(book, place, *sites, world).plan(wish, mode, ask=ask)
+        outside = (lambda: impose(compiled.from_site)) if mode is Mode.INCIDENT else None
+        _drive(folder, compiled, output, outside)
+
+
+@contextmanager
+def _world(
+    place: LoadedEnvironment, standing: str, folder: Path, outage: str | None
+) -> Generator[tuple[SandboxValues, Callable[[str], None]]]:
+    """Boot a private sandbox, or find a standing one; end the private one afterwards."""
+    from drills.sandbox import lifecycle
+
+    if standing:
+        if outage is not None:
+            raise Usage("--outage is chosen when a sandbox is brought up; leave it out with --in")
+        facts = lifecycle.find(lifecycle.standing_folder(standing))
+        yield facts.values(), lambda site: lifecycle.impose(facts, site)
+        return
+    click.echo("bringing up a sandbox of two regions on this machine ...", err=True)
+    worlds = folder.parent / "worlds" / folder.name
+    booted = lifecycle.boot(lifecycle.world_spec(place.model), worlds, private=True, outage=outage)
+    try:
+        click.echo(f"ready after {booted.facts.ready_s:.1f}s", err=True)
+        yield booted.facts.values(), lambda site: lifecycle.impose(booted.facts, site)
+    finally:
+        booted.stop()
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("--env", "environment", required=True, help="The environment to bind to.")
+@_to
+@_set
+@_output
+def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], output: str) -> None:
+    """Show what `run` would do, where, with which permissions, and what would refuse. Makes no write."""
+    from drills.aws.sessions import Accounts
+    from drills.engine import gates
+    from drills.report import plan_view
+
+    wish = Wish(runbook, environment, to_site, settings)
+    book, place = wish.files()
+    if place.model.kind.value == "sandbox":
+        sites = declared_direction(place, to_site)
+        compiled = Bound(book, place, *sites, declared_world(place)).plan(wish, Mode.REHEARSE, ask=False)
+        plan_view.show(sys.stdout, compiled, (), output=output)
+        return
+    accounts = Accounts()
+    sites = direction(place, None, to_site, Mode.RUN, accounts)
+    compiled = Bound(book, place, *sites).plan(wish, Mode.RUN, ask=False)
+    plan_view.show(sys.stdout, compiled, tuple(gates.ask(compiled, accounts)), output=output)
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("--env", "environment", required=True, help="The staging environment.")
+@_confirm
+@_to
+@_set
+@_detach
+@_output
+def run(  # noqa: PLR0913 - what the command line says
+    runbook: str,
+    environment: str,
+    to_site: str,
+    settings: tuple[str, ...],
+    *,
+    confirm: str,
+    detach: bool,
+    output: str,
+) -> None:
+    """Run a drill in a staging account. Asks every gate first, and for the environment's name."""
+    _for_real(Wish(runbook, environment, to_site, settings), Mode.RUN, confirm, detach=detach, output=output)
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("--env", "environment", required=True, help="The environment that is hit.")
+@_confirm
+@_to
+@_set
+@_detach
+@_output
+def incident(  # noqa: PLR0913 - what the command line says
+    runbook: str,
+    environment: str,
+    to_site: str,
+    settings: tuple[str, ...],
+    *,
+    confirm: str,
+    detach: bool,
+    output: str,
+) -> None:
+    """Fail over for real: the same runbook without its faults. Nothing is undone by itself."""
+    _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, confirm, detach=detach, output=output)
+
+
+def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str) -> None:
+    from drills.aws.sessions import Accounts
+    from drills.cli.compose import at_a_terminal
+    from drills.engine import gates
+    from drills.runtime.folder import home
+
+    book, place = wish.files()
+    if place.model.kind.value == "sandbox":
+        raise Usage(f"{wish.environment} is a sandbox: use `drills rehearse {wish.runbook}`")
+    accounts = Accounts()
+    sites = direction(place, None, wish.to_site, mode, accounts)
+    compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
+    answers = tuple(gates.ask(compiled, accounts))
+    for answer in answers:
+        click.echo(f"{answer.gate}: {'yes' if answer.ok else 'NO'}: {answer.detail}", err=True)
+    gates.refuse(answers, mode)
+    _confirmed(place.model.environment, confirm, compiled, asks=at_a_terminal())
+    folder = _new_folder(book.model.runbook, home())
+    if detach:
+        _detach_here(folder)
+    with _target_lock(home(), compiled):
+        _drive(folder, compiled, output, None)
+
+
+def _confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
+    """Hear from a person that this environment is meant."""
+    if confirm == name:
+        return
+    if confirm:
+        raise Refused(f"not started: --confirm says {confirm!r}, and the environment is {name!r}; nothing was changed")
+    if not asks:
+        raise Refused(f"not started: say --confirm {name} where nobody can be asked; nothing was changed")
+    click.echo(f"{compiled.title}: {compiled.from_site} -> {compiled.to_site}, {len(compiled.steps)} steps", err=True)
+    if click.prompt(f"type {name} to begin", default="", show_default=False, err=True) != name:
+        raise Refused("not started: the name was not typed; nothing was changed")
+
+
+@contextmanager
+def _target_lock(folder: Path, compiled: Plan) -> Generator[None]:
+    """One drill for each environment and service at a time, on this machine."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"target-{compiled.environment}-{compiled.service or compiled.runbook}.lock"
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused(f"not started: another drill holds {path.stem}; nothing was changed") from error
+        yield
+
+
+def _new_folder(runbook: str, home_: Path) -> Path:
+    from drills.clock import SystemClock
+    from drills.runtime.folder import new_drill_id
+
+    return home_ / new_drill_id(runbook, SystemClock().now())
+
+
+def _drive(folder: Path, compiled: Plan, output: str, outside: Callable[[], None] | None) -> None:
+    from drills.aws.sessions import Accounts
+    from drills.cli.compose import open_drill, shown, tell
+
+    state = open_drill(folder, compiled, Accounts(session_name=folder.name), shown(output), outside=outside)
+    tell(folder, state, output)
+
+
+def _detach_here(folder: Path) -> None:
+    """Go on in a process of its own, its output beside the drill; the first process says where and ends."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    log = folder.parent / f"{folder.name}.log"
+    if os.fork():
+        click.echo(f"{folder.name}\nit goes on in the background: `drills watch {folder.name}`; its output is in {log}")
+        sys.stdout.flush()
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    with Path(os.devnull).open("rb") as nothing, log.open("ab") as out:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+
+
+COMMANDS = (rehearse, plan, run, incident)

@@ -1,0 +1,69 @@
+"""The one door: run a command, and turn whatever goes wrong into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from drills import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run drills with ``arguments`` (those of the process when None) and give its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in (["--version"], ["-V"]):
+        sys.stdout.write(f"drills {__version__}\n")
+        return 0
+    return _guarded(words)
+
+
+def _guarded(words: list[str]) -> int:
+    import click
+
+    from drills.cli.group import cli
+    from drills.errors import DrillsError
+
+    try:
+        answer: object = cli.main(words, prog_name="drills", standalone_mode=False)
+    except DrillsError as error:
+        _say(f"drills: {error}")
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _hush()
+        return BROKEN_PIPE
+    except SystemExit as end:
+        answer = end.code
+    return _flushed(answer if isinstance(answer, int) else 0)
+
+
+def _flushed(code: int) -> int:
+    """Flush here, where a reader who has gone away is no error, and not at the interpreter's end, where it is one."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _hush()
+    return code
+
+
+def _say(text: str) -> None:
+    from contextlib import suppress
+
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+
+
+def _hush() -> None:
+    from drills.report import paint
+
+    paint.hush(sys.stdout)

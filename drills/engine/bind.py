@@ -1,0 +1,164 @@
+"""Put the values of one environment, in one direction, into what a runbook left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drills.errors import Problem
+from drills.runbook.interpolate import bind, finish, references, waits_for_output
+from drills.runbook.problems import did_you_mean
+from drills.runbook.works import check_fields
+from drills.timeline.facts import Facts
+from drills.work import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drills.runbook.environment import Environment, Spot
+    from drills.runbook.load import LoadedEnvironment
+    from drills.runbook.model import Listed
+    from drills.runbook.problems import Problems
+    from drills.runbook.works import Traits
+    from drills.runbook.world import SandboxValues
+    from drills.timeline.facts import Json
+    from drills.yamldoc import Node, Where
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """From which site to which."""
+
+    from_site: str
+    to_site: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names that are known, and those that only a booted sandbox will tell."""
+
+    values: Mapping[str, Json]
+    later: frozenset[str]
+
+
+class Binder:
+    """Binds the texts and fields of one runbook, and collects what is missing."""
+
+    def __init__(self, scope: Scope, direction: Direction, environment: LoadedEnvironment, problems: Problems) -> None:
+        self._scope = scope
+        self._direction = direction
+        self._environment = environment
+        self._problems = problems
+
+    def params(self, given: Mapping[str, Node], where: Where, found: Traits) -> Facts:
+        """Bind the fields under ``with:`` and validate the whole model, but for outputs and what a boot will tell."""
+        self._missing(dict(given), where)
+        values = {name: self._site(name, value, found) for name, value in given.items()}
+        check_fields(found, values, self._scope.values, where, self._problems)
+        bound = {name: bind(value, self._scope.values) for name, value in values.items()}
+        return Facts(**{name: value if waits_for_output(value) else finish(value) for name, value in bound.items()})
+
+    def text(self, given: str, where: Where) -> str:
+        """Bind one text."""
+        self._missing(given, where)
+        return str(finish(bind(given, self._scope.values)))
+
+    def place(self, one: Listed) -> str:
+        """Give the name of the place where a step acts: the site behind ``from`` or ``to``, or a place."""
+        at, model = one.step.at, self._environment.model
+        if at is None or at == "to":
+            return self._direction.to_site
+        if at == "from":
+            return self._direction.from_site
+        if at not in model.places:
+            hint = did_you_mean(at, ("from", "to", *model.places))
+            if at in model.sites:
+                hint = "write from or to: a runbook is written against directions, never against a site's own name"
+            name = model.environment
+            self._problems.add((*one.where, "at"), f"at: environment {name} has no place {at!r}; {hint}")
+        return at
+
+    def _site(self, name: str, value: Node, found: Traits) -> Node:
+        """Read ``site: to`` as the name of the site that ``to`` is."""
+        if name != "site" or "site" not in found.work.model_fields:
+            return value
+        return {"from": self._direction.from_site, "to": self._direction.to_site}.get(str(value), value)
+
+    def _missing(self, value: Node, where: Where) -> None:
+        for reference in references(value, where):
+            name = reference.name
+            if reference.output is not None or name in self._scope.values or name in self._scope.later:
+                continue
+            environment = self._environment.model.environment
+            owner = f"environment {environment}"
+            if reference.head in ("from", "to"):
+                site = self._direction.from_site if reference.head == "from" else self._direction.to_site
+                owner = f"site {site} of environment {environment}"
+            known = (*self._scope.values, *self._scope.later)
+            file = self._environment.path
+            hint = f"{did_you_mean(name, known)} Else add it to {file}"
+            self._problems.add(reference.where, f"${{{name}}}: {owner} has no value {reference.tail!r}; {hint}")
+
+
+def scope_of(
+    environment: LoadedEnvironment,
+    direction: Direction,
+    parameters: Mapping[str, Json],
+    world: SandboxValues | None,
+) -> tuple[Scope, tuple[Problem, ...]]:
+    """Give every name a runbook may use: parameters before the environment's values, and both sites' values.
+
+    Also gives what a booted sandbox should have told and did not.
+    """
+    model = environment.model
+    told: Mapping[str, Json] = {} if world is None else {**world.values}
+    values, later, problems = _known(environment, model.values, ("values",), told, world)
+    for head, site in (("from", direction.from_site), ("to", direction.to_site), ("site", direction.to_site)):
+        mine: Mapping[str, Json] = {} if world is None else {**world.sites.get(site, {})}
+        own, own_later, own_problems = _known(
+            environment, model.sites[site].values, ("sites", site, "values"), mine, world
+        )
+        spot = model.sites[site]
+        values |= {f"{head}.name": site, f"{head}.account": spot.account, f"{head}.region": spot.region}
+        values |= {f"{head}.{name}": value for name, value in own.items()}
+        later |= {f"{head}.{name}" for name in own_later}
+        problems += own_problems
+    values |= parameters
+    return Scope(values, frozenset(later - parameters.keys())), tuple(problems)
+
+
+def _known(
+    environment: LoadedEnvironment,
+    given: Mapping[str, str | int | float | bool],
+    where: Where,
+    told: Mapping[str, Json],
+    world: SandboxValues | None,
+) -> tuple[dict[str, Json], set[str], list[Problem]]:
+    values: dict[str, Json] = {}
+    later: set[str] = set()
+    problems: list[Problem] = []
+    scope: Mapping[str, Json] = {f"sandbox.{name}": value for name, value in told.items()}
+    for name, value in given.items():
+        missing = [each for each in references(value) if each.name not in scope]
+        if missing and world is not None:
+            message = f"the sandbox has told no {missing[0].tail!r}; boot it again, or take this value out"
+            problems.append(environment.doc.problem((*where, name), message))
+        elif missing:
+            later.add(name)
+        else:
+            values[name] = finish(bind(value, scope))
+    return values, later, problems
+
+
+def places_of(environment: Environment, world: SandboxValues | None) -> tuple[Place, ...]:
+    """Give every site and place. In a sandbox the account number is the access key: its gateway reads it there."""
+    spots: dict[str, Spot] = {**environment.sites, **environment.places}
+    if world is None:
+        return tuple(
+            Place(name, spot.account, spot.region, spot.role, resolver=environment.resolver)
+            for name, spot in spots.items()
+        )
+    return tuple(
+        Place(name, spot.account, spot.region, None, world.endpoint_url, world.resolver, spot.account)
+        for name, spot in spots.items()
+    )

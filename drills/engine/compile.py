@@ -1,0 +1,348 @@
+"""From a runbook and an environment, in one direction, to the compiled plan. Reads no AWS; makes no write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
+from drills.engine.budget import worst_s
+from drills.engine.plan import (
+    AvailabilityWatch,
+    DataWatch,
+    Finally,
+    Mode,
+    Objective,
+    OnFailure,
+    Plan,
+    Section,
+    Step,
+)
+from drills.errors import Invalid, Refused, Usage
+from drills.runbook.environment import EnvironmentKind
+from drills.runbook.model import Only, ParameterType
+from drills.runbook.names import read_text, typed
+from drills.runbook.order import bridged
+from drills.runbook.problems import Problems, did_you_mean
+from drills.runbook.works import Works
+from drills.timeline.facts import Facts
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import timedelta
+
+    from drills.runbook.load import LoadedEnvironment, LoadedRunbook
+    from drills.runbook.model import Listed
+    from drills.runbook.works import Traits
+    from drills.runbook.world import SandboxValues
+    from drills.timeline.facts import Json
+
+TIMEOUT_S: Final = {Section.BEFORE: 30.0, Section.GUARD: 10.0, Section.AFTER: 60.0}
+"""How long a probe of these sections may take where the runbook does not say."""
+STEP_TIMEOUT_S: Final = {Kind.ACTION: 60.0, Kind.FAULT: 60.0, Kind.PROBE: 300.0, Kind.OPERATOR: 3600.0}
+"""How long a step may take where the runbook does not say."""
+EVERY_S: Final = {Section.GUARD: 5.0}
+_ALLOWED: Final = {
+    Mode.REHEARSE: (EnvironmentKind.SANDBOX,),
+    Mode.RUN: (EnvironmentKind.STAGING, EnvironmentKind.PRODUCTION, EnvironmentKind.SANDBOX),
+    Mode.INCIDENT: tuple(EnvironmentKind),
+}
+
+
+def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
+    runbook: LoadedRunbook,
+    environment: LoadedEnvironment,
+    *,
+    mode: Mode,
+    from_site: str,
+    to_site: str,
+    parameters: Mapping[str, str],
+    ask: bool,
+    world: SandboxValues | None,
+) -> Plan:
+    """Bind ``runbook`` to ``environment`` in one direction.
+
+    ``Usage`` when the command line names a site or parameter that is not there, ``Refused`` when this mode may not
+    run there, ``Invalid`` with every missing name and every field that does not fit.
+    """
+    book, place = runbook.model, environment.model
+    _allow(mode, environment)
+    direction = _direction(environment, from_site, to_site)
+    chosen = _parameters(runbook, parameters)
+    scope, untold = scope_of(environment, direction, chosen, world)
+    problems = Problems(runbook.doc)
+    binder = Binder(scope, direction, environment, problems)
+    steps = _steps(runbook, mode, binder)
+    availability = _availability(runbook, binder, world.resolver if world else place.resolver)
+    data = _data(runbook, binder)
+    if problems.found or untold:
+        raise Invalid([*problems.found, *untold])
+    hold_s = 0.0 if mode is Mode.REHEARSE and not ask else book.hold_for.total_seconds()
+    secrets = {name for name, one in book.parameters.items() if one.type is ParameterType.SECRET}
+    plan = Plan(
+        runbook=book.runbook,
+        title=book.title,
+        environment=place.environment,
+        environment_kind=place.kind.value,
+        mode=mode,
+        from_site=from_site,
+        to_site=to_site,
+        home=place.home,
+        places=places_of(place, world),
+        steps=steps,
+        objectives=tuple(
+            Objective(name, goal.begins, goal.ends, goal.within.total_seconds(), goal.seen_by)
+            for name, goal in book.objectives.items()
+        ),
+        availability=availability,
+        data=data,
+        strategy=book.strategy.value if book.strategy else "",
+        service=book.service or "",
+        severity=book.severity or "",
+        owner=book.owner or "",
+        parameters=Facts(**{name: value for name, value in chosen.items() if name not in secrets}),
+        finally_=_finally(runbook),
+        failback=book.finally_.failback or "",
+        hold_for_s=hold_s,
+        baseline_s=book.measure.baseline.total_seconds(),
+        fence=book.no_fence or "",
+        ask=ask,
+        dns_ttl_s=_ttl(environment),
+        world=world.folder if world else "",
+        world_private=world.private if world else False,
+    )
+    most = worst_s(plan)
+    cap = book.deadline.total_seconds() if book.deadline else most
+    return replace(plan, deadline_s=min(most, cap))
+
+
+def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
+    """Bind ``runbook`` to ``environment`` in every mode and direction it may run in; ``Invalid`` tells all.
+
+    What only a booted sandbox or the command line will tell is taken as given.
+    """
+    sites = tuple(environment.model.sites)
+    pairs = [(old, new) for old in sites for new in sites if old != new] or [(sites[0], sites[0])]
+    declared = runbook.model.parameters
+    defaults: dict[str, Json] = {name: one.default for name, one in declared.items() if one.default is not None}
+    problems = Problems(runbook.doc)
+    for old, new in pairs:
+        direction = Direction(old, new)
+        scope, _untold = scope_of(environment, direction, defaults, None)
+        scope = Scope(scope.values, scope.later | (declared.keys() - defaults.keys()))
+        binder = Binder(scope, direction, environment, problems)
+        for mode in Mode:
+            if environment.model.kind in _ALLOWED[mode]:
+                _steps(runbook, mode, binder)
+        _availability(runbook, binder, None)
+        _data(runbook, binder)
+    if problems.found:
+        raise Invalid(problems.found)
+
+
+def active_steps(environment: LoadedEnvironment, world: SandboxValues | None) -> tuple[Step, ...]:
+    """Give one probe for each site that asks whether it is the active one; none when the environment does not say.
+
+    ``Step.place`` is the site asked. Exactly one yes gives the direction.
+    """
+    probe = environment.model.active
+    if probe is None:
+        return ()
+    found = Works().find(Kind.PROBE, probe.probe)
+    if isinstance(found, str):
+        raise Invalid([environment.doc.problem(("active", "probe"), found)])
+    problems = Problems(environment.doc)
+    steps: list[Step] = []
+    for number, site in enumerate(environment.model.sites, 1):
+        direction = Direction(site, site)
+        scope, untold = scope_of(environment, direction, {}, world)
+        problems.found.extend(untold)
+        params = Binder(scope, direction, environment, problems).params(probe.with_, ("active", "with"), found)
+        steps.append(
+            Step(
+                id=f"active-{site}",
+                number=number,
+                kind=Kind.PROBE,
+                uses=probe.probe,
+                place=site,
+                section=Section.BEFORE,
+                params=params,
+                timeout_s=probe.timeout.total_seconds(),
+                permissions=found.permissions,
+            )
+        )
+    if problems.found:
+        raise Invalid(problems.found)
+    return tuple(steps)
+
+
+def _allow(mode: Mode, environment: LoadedEnvironment) -> None:
+    kind = environment.model.kind
+    name = environment.model.environment
+    if kind not in _ALLOWED[mode]:
+        raise Refused(
+            f"not started: a rehearsal needs an environment of kind sandbox, and {name} is {kind.value}; "
+            "use 'drills run' there; nothing was changed"
+        )
+    if mode is Mode.RUN and kind is EnvironmentKind.PRODUCTION and environment.model.drills != "allowed":
+        raise Refused(
+            f"not started: {name} is production and its file does not say 'drills: allowed'; nothing was changed"
+        )
+
+
+def _direction(environment: LoadedEnvironment, from_site: str, to_site: str) -> Direction:
+    sites = environment.model.sites
+    for site in (from_site, to_site):
+        if site not in sites:
+            raise Usage(f"{environment.model.environment} has no site {site!r}; {did_you_mean(site, sites)}")
+    if from_site == to_site and len(sites) > 1:
+        raise Usage(f"from and to are both {to_site}; name two of: {', '.join(sites)}")
+    return Direction(from_site, to_site)
+
+
+def _parameters(runbook: LoadedRunbook, given: Mapping[str, str]) -> dict[str, Json]:
+    declared = runbook.model.parameters
+    for name in given:
+        if name not in declared:
+            raise Usage(f"{runbook.model.runbook} has no parameter {name!r}; {did_you_mean(name, declared)}")
+    values: dict[str, Json] = {}
+    for name, one in declared.items():
+        try:
+            if name in given:
+                values[name] = read_text(one.type, given[name])
+            elif one.default is not None:
+                values[name] = typed(one.type, one.default)
+        except ValueError as error:
+            raise Usage(f"parameter {name}: {error}") from error
+    missing = [name for name in declared if name not in values]
+    if missing:
+        raise Usage(f"no value for {', '.join(missing)}; give it with --set {missing[0]}=VALUE")
+    return values
+
+
+def _steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Step, ...]:
+    """Bind every step that belongs to ``mode``; who needed one that does not waits for what that one waited for."""
+    checked = runbook.checked
+    kept: list[Listed] = []
+    left_out: set[str] = set()
+    after: dict[str, tuple[str, ...]] = {}
+    for one in runbook.model.listed():
+        name = one.step.id or ""
+        if one.section == "after":
+            after[name] = tuple(one.step.needs or ())
+        if _belongs(one, mode):
+            kept.append(one)
+        else:
+            left_out.add(name)
+    needs = bridged(checked.needs, left_out) | bridged(after, left_out)
+    names = {one.step.id for one in kept}
+    return tuple(
+        replace(
+            _step(one, checked.traits[one.where], binder, names),
+            number=number,
+            needs=needs.get(one.step.id or "", ()),
+            reserve=one.step.id in checked.reserve,
+        )
+        for number, one in enumerate(kept, 1)
+    )
+
+
+def _belongs(one: Listed, mode: Mode) -> bool:
+    """Say whether a step is part of a plan in ``mode``: a fault never is in an incident, which is the fault."""
+    if mode is Mode.INCIDENT and one.step.fault is not None:
+        return False
+    return not one.step.only or Only(mode.value) in one.step.only
+
+
+def _step(one: Listed, found: Traits, binder: Binder, kept: Collection[str | None]) -> Step:
+    step, section = one.step, Section(one.section)
+    on_failure, instead = OnFailure(step.on_failure.do.value), step.on_failure.run or ""
+    if on_failure is OnFailure.RUN and instead not in kept:
+        on_failure, instead = OnFailure.HOLD, ""
+    return Step(
+        id=step.id or "",
+        number=0,
+        kind=found.kind,
+        uses=step.uses,
+        place=binder.place(one),
+        section=section,
+        params=binder.params(step.with_, (*one.where, "with"), found),
+        say=binder.text(step.say or "", (*one.where, "say")),
+        by_hand=binder.text(step.by_hand or "", (*one.where, "by_hand")),
+        timeout_s=_seconds(step.timeout, TIMEOUT_S.get(section, STEP_TIMEOUT_S[found.kind])),
+        every_s=_seconds(step.every, EVERY_S.get(section, 1.0)),
+        attempts=step.retry.attempts,
+        on_failure=on_failure,
+        run_on_failure=instead,
+        best_effort_s=None if step.best_effort is None else step.best_effort.total_seconds(),
+        expect_s=None if step.expect is None else step.expect.total_seconds(),
+        mark=step.mark,
+        when=step.when or "",
+        show=step.show,
+        tolerance=step.tolerance,
+        permissions=found.permissions,
+        evidence=found.evidence,
+        one_way=found.one_way,
+        authority=found.authority,
+        holds_authority=found.holds_authority,
+        idempotent=found.idempotent,
+    )
+
+
+def _seconds(span: timedelta | None, otherwise: float) -> float:
+    return otherwise if span is None else span.total_seconds()
+
+
+def _availability(runbook: LoadedRunbook, binder: Binder, resolver: str | None) -> tuple[AvailabilityWatch, ...]:
+    watches: list[AvailabilityWatch] = []
+    for number, one in enumerate(runbook.model.measure.availability):
+        where = ("measure", "availability", number)
+        watch = AvailabilityWatch(
+            id=one.id,
+            url=binder.text(one.http, (*where, "http")),
+            status=one.expect.status,
+            body=binder.text(one.expect.body, (*where, "expect", "body")),
+            header=one.served_by.header if one.served_by else "",
+            every_s=one.every.total_seconds(),
+            timeout_s=one.timeout.total_seconds(),
+            stable_for_s=one.stable_for.total_seconds(),
+            resolve=one.resolve.value,
+            resolver=resolver,
+            connect_to=binder.text(one.connect_to, (*where, "connect_to")),
+            method=one.method,
+        )
+        watches.append(watch)
+    return tuple(watches)
+
+
+def _data(runbook: LoadedRunbook, binder: Binder) -> tuple[DataWatch, ...]:
+    """Bind the ledgers; addresses that are secret references stay references."""
+    watches: list[DataWatch] = []
+    for number, one in enumerate(runbook.model.measure.data):
+        where = ("measure", "data", number, "sql")
+        watch = DataWatch(
+            id=one.id,
+            store="sql",
+            write=binder.text(one.sql.write, (*where, "write")),
+            read=binder.text(one.sql.read, (*where, "read")),
+            every_s=one.every.total_seconds(),
+            timeout_s=one.timeout.total_seconds(),
+            ordered=one.ordered,
+        )
+        watches.append(watch)
+    return tuple(watches)
+
+
+def _finally(runbook: LoadedRunbook) -> Finally:
+    end = runbook.model.finally_
+    if end.failback is not None:
+        return Finally.FAILBACK
+    return Finally.UNDO if end.undo else Finally.KEEP
+
+
+def _ttl(environment: LoadedEnvironment) -> float | None:
+    model = environment.model
+    if model.dns_ttl is not None:
+        return model.dns_ttl.total_seconds()
+    return model.world.ttl.total_seconds() if model.world is not None else None

@@ -1,0 +1,66 @@
+"""How often a service came back and went again, and how long it was down in all."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drills.measure.evidence import Evidence
+    from drills.measure.rto import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Flaps:
+    """``count``: down periods seen after the first success. Downtime from the effect to the end of the watch."""
+
+    count: int
+    first_success: int | None
+    stable_since: int | None
+    downtime_low: int
+    downtime_high: int
+
+
+@dataclass(slots=True)
+class _Group:
+    """Bads with no good sent between them."""
+
+    before: int
+    first_until: int
+    last_sent: int
+
+    def low(self) -> int:
+        return max(0, self.last_sent - self.first_until)
+
+
+def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until: int) -> Flaps:
+    """Count the flaps of the restored predicate from the earliest effect ``elo`` on.
+
+    The downtime is the sum over groups of bads without a good between them, each at least from its first bad's
+    latest down instant to its last bad's send, at most from the send of the good before (or the effect) to the
+    end of the good after (or of the watch).
+    """
+    goods = list(zip(evidence.good_sent, evidence.good_ended, strict=True))
+    goods = goods[bisect_left(evidence.good_sent, elo) :]
+    first = bisect_left(evidence.bad_sent, elo)
+    first_success = next((sent for sent, _ in goods if ehi is not None and sent >= ehi), None)
+    low = high = count = place = 0
+    before = elo
+    group: _Group | None = None
+    for sent, end in zip(evidence.bad_sent[first:], evidence.bad_until[first:], strict=True):
+        while place < len(goods) and goods[place][0] <= sent:
+            if group is not None:
+                low, high = low + group.low(), high + goods[place][1] - group.before
+                group = None
+            before = goods[place][0]
+            place += 1
+        if group is None:
+            group = _Group(before, end, sent)
+            count += first_success is not None and sent >= first_success
+        else:
+            group.first_until, group.last_sent = min(group.first_until, end), sent
+    if group is not None:
+        back = goods[place][1] if place < len(goods) else max(until, group.last_sent)
+        low, high = low + group.low(), high + back - group.before
+    return Flaps(count, first_success, run.ended if run else None, low, max(low, min(high, max(0, until - elo))))

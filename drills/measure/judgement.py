@@ -1,0 +1,117 @@
+"""What is answered: objectives with bounds and verdicts, and the numbers behind them. Seconds; None: no bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from drills.measure.verdict import Verdict
+from drills.timeline.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedObjective:
+    """One objective. ``best_s`` is the midpoint of the bounds; ``why`` names the dominating error."""
+
+    name: str
+    verdict: Verdict
+    low_s: float | None
+    best_s: float | None
+    high_s: float | None
+    target_s: float
+    why: str
+    decided_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """Counts of markers over all stores."""
+
+    acked: int
+    lost: int
+    phantom: int
+    indeterminate: int
+    holes: int
+    diverged: int
+    reconciled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedStore:
+    """The RPO of one store, and how far its survivor lay behind."""
+
+    store: str
+    low_s: float
+    high_s: float | None
+    why: str
+    staleness_low_s: float
+    staleness_high_s: float | None
+    writes_per_s: float
+    rows: JudgedRows
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPhase:
+    """One part of the recovery time."""
+
+    name: str
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedFlaps:
+    """How often the service came back and went again; seconds since the disaster's midpoint."""
+
+    count: int
+    first_success_s: float | None
+    stable_since_s: float | None
+    downtime_low_s: float
+    downtime_high_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBounds:
+    """An interval; its ends may be negative."""
+
+    low_s: float | None
+    high_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedObserver:
+    """What one observer saw of the RTO; ``resolution_s``: outages shorter than that may be unseen."""
+
+    name: str
+    persona: str
+    samples: int
+    low_s: float | None
+    best_s: float | None
+    high_s: float | None
+    resolution_s: float | None
+    detail: str
+    flaps: JudgedFlaps | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The whole answer. ``worst_client`` bounds the slowest TTL-honouring client, of whom one was watched."""
+
+    objectives: tuple[JudgedObjective, ...]
+    observers: tuple[JudgedObserver, ...]
+    stores: tuple[JudgedStore, ...]
+    rows: JudgedRows | None
+    flaps: JudgedFlaps | None
+    dns_tail: JudgedBounds | None
+    worst_client: JudgedBounds | None
+    phases: tuple[JudgedPhase, ...]
+    consistency: float | None
+    write_rate: str
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def claims(self) -> Facts:
+        """Write the answer as the facts that ``Finished.claims`` keeps."""
+        return Facts(**cast("dict[str, Any]", msgspec.to_builtins(self)))

@@ -1,0 +1,100 @@
+"""What is asked: the evidence of one drill and the objectives it is judged against. Built by the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drills.measure.effect import Disaster
+    from drills.measure.evidence import Bracket
+    from drills.measure.rpo import Book
+    from drills.timeline.marks import Mark
+    from drills.timeline.samples import Control, ObserverHeader, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An objective: two marks and a limit. ``seen_by`` names observers (or stores); empty means all."""
+
+    name: str
+    begins: Mark
+    ends: Mark
+    target_ns: int
+    seen_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A mark as the timeline brackets it: [step started, step ended], or [last look that said no, first yes]."""
+
+    mark: Mark
+    at: Bracket
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpan:
+    """One step's time; ``ended_ns`` None if it still ran when the journal ended.
+
+    ``phase`` names its part of the RTO where the step's id would not do (``validate``, ``traffic switch``).
+    """
+
+    id: str
+    started_ns: int
+    ended_ns: int | None
+    mark: Mark | None = None
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One availability observer's file. ``window_ns`` is W (``stable_for``)."""
+
+    header: ObserverHeader
+    samples: Samples
+    window_ns: int
+    controls: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One marker writer's file and what its reader found. ``peak_per_s`` is the declared peak write rate."""
+
+    header: ObserverHeader
+    book: Book
+    peak_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredPoint:
+    """The point in time a restore says it reached, where markers cannot reach: evidence, judged only if checked."""
+
+    at: Bracket
+    content_checked: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything one judgement needs; all times are nanoseconds of the clock named by ``clock``.
+
+    ``until`` ends the span that is judged: the drill's end, or the beginning of its undo or failback, after which
+    the old site answers again and proves nothing. ``cut_before_promote``: the timeline shows that the survivor had
+    stopped receiving before it was promoted. An empty ``to_site`` means that any success counts as restored.
+    """
+
+    clock: str
+    time_namespace: str
+    disaster: Disaster | None
+    until: int
+    from_site: str = ""
+    to_site: str = ""
+    watches: tuple[Watch, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
+    targets: tuple[Target, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    steps: tuple[StepSpan, ...] = ()
+    cut_before_promote: bool = False
+    restored_point: RestoredPoint | None = None
+    lints: tuple[str, ...] = field(default=())
+    """What the caller wants to stand among the warnings."""

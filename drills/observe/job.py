@@ -1,0 +1,155 @@
+"""What an observer process is told to do: one small JSON file beside its evidence."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+
+from drills.clock import NS
+from drills.errors import Refused
+from drills.timeline.codec import load
+from drills.timeline.samples import Persona
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PERSONAS = {
+    "fresh": Persona.FRESH,
+    "ttl": Persona.TTL,
+    "direct": Persona.DIRECT,
+    "keepalive": Persona.POOL,
+    "pool": Persona.POOL,
+}
+SCHEMES = ("http", "https", "tcp", "dns")
+FASTEST_S = 0.001
+GRACE_S = 600.0
+"""How long an observer outlives the deadline of its plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """One availability observer. Seconds; ``url`` is http, https, ``tcp://host:port`` or ``dns://name``.
+
+    ``status``, ``body`` (a text it must contain) and ``header`` (which names the site that answered) apply to
+    HTTP. ``resolver`` is ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``; without one the
+    system's is. ``connect_to`` is ``host[:port]``, taken in place of the name in the URL. With ``owner_pid`` the
+    observer ends when that process (``owner_start`` from ``drills.clock.process_start``) is gone.
+    """
+
+    id: str
+    url: str
+    file: str
+    status: int = 200
+    body: str = ""
+    header: str = ""
+    every_s: float = 0.1
+    timeout_s: float = 1.0
+    stable_for_s: float = 10.0
+    resolve: str = "fresh"
+    resolver: str | None = None
+    connect_to: str = ""
+    method: str = "GET"
+    deadline_s: float = 3600.0
+    grace_s: float = GRACE_S
+    owner_pid: int = 0
+    owner_start: str = ""
+
+    @property
+    def persona(self) -> Persona:
+        """Through whose eyes it looks; ``Refused`` when ``resolve`` names nobody."""
+        try:
+            return _PERSONAS[self.resolve]
+        except KeyError:
+            raise Refused(
+                f"observer {self.id}: resolve is {self.resolve!r}, not one of {', '.join(_PERSONAS)}"
+            ) from None
+
+    def check(self) -> None:
+        """Refuse what could not be observed truly, with a sentence that says why."""
+        _check_times(self.id, self.every_s, self.timeout_s)
+        parts = urlsplit(self.url)
+        if parts.scheme not in SCHEMES or not parts.hostname:
+            raise Refused(f"observer {self.id}: {self.url!r} is not a URL of {', '.join(SCHEMES)}")
+        if parts.scheme == "tcp" and not parts.port:
+            raise Refused(f"observer {self.id}: {self.url!r} names no port")
+        if self.persona is Persona.DIRECT and parts.scheme == "dns":
+            raise Refused(f"observer {self.id}: resolve: direct asks no DNS, but its target is {self.url!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerJob:
+    """One marker writer. Seconds; ``write`` is a DSN, or ``env:NAME`` of the variable that holds it.
+
+    Rows carry ``drill`` and ``store``, so that several drills and stores may share one table.
+    """
+
+    id: str
+    drill: str
+    store: str
+    write: str
+    file: str
+    every_s: float = 0.05
+    timeout_s: float = 1.0
+    deadline_s: float = 3600.0
+    grace_s: float = GRACE_S
+    owner_pid: int = 0
+    owner_start: str = ""
+
+    def check(self) -> None:
+        """Refuse what could not be observed truly, with a sentence that says why."""
+        _check_times(self.id, self.every_s, self.timeout_s)
+        dsn = resolve_secret(self.write)
+        if dsn.partition("://")[0] in ("mysql", "redis", "dynamodb", "s3", "http", "https"):
+            raise Refused(f"observer {self.id}: markers are written to PostgreSQL only, not to {dsn.partition(':')[0]}")
+
+
+Job: TypeAlias = "ProbeJob | MarkerJob"
+
+
+def _check_times(observer: str, every_s: float, timeout_s: float) -> None:
+    if not _ID.fullmatch(observer):
+        raise Refused(f"observer {observer!r}: an id has letters, digits, '-', '_' and '.' only, at most 64 of them")
+    if not every_s >= FASTEST_S or not timeout_s >= FASTEST_S:
+        raise Refused(
+            f"observer {observer}: every {every_s} s and timeout {timeout_s} s must be at least {FASTEST_S} s"
+        )
+
+
+def in_flight(every_s: float, timeout_s: float) -> int:
+    """Give the most requests in flight at once: all slots that can be open within one timeout, and two more."""
+    return math.ceil(timeout_s / every_s) + 2
+
+
+def to_ns(seconds: float) -> int:
+    """Turn seconds into whole nanoseconds."""
+    return round(seconds * NS)
+
+
+def resolve_secret(reference: str) -> str:
+    """Give what ``env:NAME`` points at, or the text itself; ``Refused`` when the variable is not set."""
+    if not reference.startswith("env:"):
+        return reference
+    name = reference.removeprefix("env:")
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise Refused(f"the variable {name} that should hold the DSN is not set") from None
+
+
+def read_probe_job(file: Path) -> ProbeJob:
+    """Read and check the job of a prober; ``JournalError`` or ``Refused`` says what is wrong with it."""
+    job = load(ProbeJob, file.read_text(encoding="utf-8"))
+    job.check()
+    return job
+
+
+def read_marker_job(file: Path) -> MarkerJob:
+    """Read and check the job of a marker writer; ``JournalError`` or ``Refused`` says what is wrong with it."""
+    job = load(MarkerJob, file.read_text(encoding="utf-8"))
+    job.check()
+    return job

@@ -1,0 +1,103 @@
+"""What an availability observer asks: HTTP, a TCP connection, or a name."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from drills.errors import Refused
+from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
+from drills.observe.http import Http
+from drills.observe.names import NameRefused, names_for, split_address
+from drills.observe.process import now
+
+if TYPE_CHECKING:
+    from drills.observe.answer import Target
+    from drills.observe.job import ProbeJob
+
+
+class Tcp:
+    """A target that is up when it accepts a connection."""
+
+    def __init__(self, job: ProbeJob) -> None:
+        parts = urlsplit(job.url)
+        self._host, self._port = parts.hostname or "", parts.port or 0
+        if job.connect_to:
+            self._host, self._port = split_address(job.connect_to, self._port)
+        self._names = names_for(job)
+
+    @property
+    def ttl_s(self) -> float | None:
+        """The largest TTL seen so far."""
+        return self._names.ttl_s
+
+    async def ask(self, stamps: Stamps) -> Answer:
+        """Connect to the first address that accepts, and close."""
+        try:
+            addresses = [self._host] if is_address(self._host) else await self._names.addresses(self._host)
+            stamps.resolved = now()
+            error: OSError = NameRefused(f"DNS has no address of {self._host}")
+            for address in addresses:
+                try:
+                    _, writer = await asyncio.open_connection(address, self._port)
+                except OSError as failure:
+                    error = failure
+                    continue
+                stamps.connected = now()
+                writer.close()
+                return Answer(up=True)
+        except OSError as failure:
+            error = failure
+        return refused(error)
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+class Dns:
+    """A target that is up when its name has an address; the answer stands in ``detail``."""
+
+    def __init__(self, job: ProbeJob) -> None:
+        self._name = urlsplit(job.url).hostname or ""
+        self._names = names_for(job)
+
+    @property
+    def ttl_s(self) -> float | None:
+        """The largest TTL seen so far."""
+        return self._names.ttl_s
+
+    async def ask(self, stamps: Stamps) -> Answer:
+        """Ask once."""
+        try:
+            addresses = await self._names.addresses(self._name)
+        except OSError as error:
+            return refused(error)
+        stamps.resolved = now()
+        return Answer(up=True, detail=",".join(sorted(addresses))[:MOST_DETAIL])
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+def is_address(host: str) -> bool:
+    """Say whether ``host`` is an address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def target_for(job: ProbeJob) -> Target:
+    """Choose by scheme; ``Refused`` for one there is none for."""
+    match urlsplit(job.url).scheme:
+        case "http" | "https":
+            return Http(job)
+        case "tcp":
+            return Tcp(job)
+        case "dns":
+            return Dns(job)
+        case scheme:
+            raise Refused(f"observer {job.id}: there is no prober for {scheme}://")

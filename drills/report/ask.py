@@ -1,0 +1,114 @@
+"""Ctrl-C on a running drill: go on, pause or abort, with what an abort would do now in plain sight."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from drills.engine.plan import Mode
+from drills.report import paint, standing
+from drills.runtime.inbox import person
+from drills.timeline.events import Told, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from drills.engine.state import State
+
+ANSWER_WITHIN_S = 30.0
+TRIES = 3
+
+
+def interrupt_prompt(
+    state: State, *, answers: TextIO | None = None, stream: TextIO | None = None, limit_s: float = ANSWER_WITHIN_S
+) -> Told | None:
+    """Ask what an interrupt is to mean; None: go on. Never raises, and never waits longer than ``limit_s`` an answer.
+
+    Without a terminal nobody can be asked: a rehearsal (its sandbox ends with it) is aborted, a run or an incident is parked (resumable,
+    nothing undone). A second Ctrl-C at the question is an abort.
+    """
+    source, sink = answers or sys.stdin, stream or sys.stderr
+    if not (_is_terminal(source) and _is_terminal(sink)):
+        return _unasked(state)
+    try:
+        with _interruptible():
+            return _asked(state, source, sink, limit_s)
+    except KeyboardInterrupt:
+        return Told(Word.ABORT, person(), 0, note="Ctrl-C twice")
+    except (OSError, ValueError):
+        return None
+
+
+def question(state: State) -> str:
+    """Write the question, with what an abort would do now."""
+    held = standing.retreat(state)
+    first = (
+        "c  continue: go on with the paused drill"
+        if state.paused
+        else "p  pause: what runs may end, nothing new starts"
+    )
+    lines = [
+        "",
+        f"Interrupted. Nothing new starts while you decide; no answer within {ANSWER_WITHIN_S:.0f} s: it goes on.",
+        "  g  go on",
+        f"  {first}",
+        f"  a  abort: {held.why}",
+        *(f"       {place}. undo {name}" for place, name in enumerate(held.undone, 1)),
+        *(f"       stays: {name}" for name in held.stays),
+        "  Ctrl-C again: abort",
+        "> ",
+    ]
+    return "\n".join(lines)
+
+
+def _asked(state: State, answers: TextIO, stream: TextIO, limit_s: float) -> Told | None:
+    paint.put(stream, question(state))
+    for _ in range(TRIES):
+        if not select.select([answers], [], [], limit_s)[0]:
+            paint.put(stream, "no answer: it goes on\n")
+            return None
+        said = answers.readline()
+        match said.strip().lower()[:1]:
+            case "g":
+                return None
+            case "p" if not state.paused:
+                return Told(Word.PAUSE, person(), 0)
+            case "c" if state.paused:
+                return Told(Word.CONTINUE, person(), 0)
+            case "a":
+                return Told(Word.ABORT, person(), 0)
+            case _ if not said:
+                return None
+            case _:
+                paint.put(stream, "g, p or a? " if not state.paused else "g, c or a? ")
+    return None
+
+
+def _unasked(state: State) -> Told:
+    private = state.plan.mode is Mode.REHEARSE or state.plan.world_private
+    word = Word.ABORT if private else Word.PARK
+    return Told(word, person(), 0, note="interrupted, and there was no terminal to ask on")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+@contextlib.contextmanager
+def _interruptible() -> Generator[None]:
+    """Let Ctrl-C raise while the question stands (the drill's own handler only counts)."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

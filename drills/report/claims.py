@@ -1,0 +1,200 @@
+"""Read the numbers a drill claimed when it finished (``Finished.claims``), forgiving whatever is missing.
+
+Seconds are floats; None stands for "not measured" or "without bound", never for zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from drills.timeline.facts import Facts
+
+VERDICTS = frozenset({"MET", "MISSED", "UNPROVEN"})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveClaim:
+    """One objective as judged: bounds, target and why. Seconds."""
+
+    name: str
+    verdict: str
+    low_s: float | None
+    best_s: float | None
+    high_s: float | None
+    target_s: float | None
+    why: str = ""
+    decided_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsClaim:
+    """What became of the rows that were written while the drill ran."""
+
+    acked: int
+    lost: int
+    phantom: int
+    indeterminate: int
+    holes: int
+    diverged: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseClaim:
+    """One part of the recovery time, in seconds."""
+
+    name: str
+    seconds: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlapsClaim:
+    """How often the service came back and went again, in seconds since the disaster."""
+
+    count: int
+    first_success_s: float | None
+    stable_since_s: float | None
+    downtime_low_s: float | None
+    downtime_high_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundsClaim:
+    """An interval in seconds; the ends may be negative."""
+
+    low_s: float | None
+    high_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverClaim:
+    """What one observer saw."""
+
+    name: str
+    persona: str
+    samples: int
+    low_s: float | None
+    best_s: float | None
+    high_s: float | None
+    resolution_s: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Everything a finished drill claimed."""
+
+    objectives: tuple[ObjectiveClaim, ...] = ()
+    rows: RowsClaim | None = None
+    phases: tuple[PhaseClaim, ...] = ()
+    flaps: FlapsClaim | None = None
+    dns_tail: BoundsClaim | None = None
+    observers: tuple[ObserverClaim, ...] = ()
+    real: tuple[str, ...] = ()
+    simulated: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    write_rate: str = ""
+    error: str = ""
+
+
+def read(claims: Facts) -> Claims:
+    """Read what is there; a verdict in other words than ours counts as UNPROVEN."""
+    rows, flaps, tail = _record(claims, "rows"), _record(claims, "flaps"), _record(claims, "dns_tail")
+    return Claims(
+        objectives=tuple(map(_objective, _records(claims, "objectives"))),
+        rows=None if rows is None else _rows(rows),
+        phases=tuple(
+            PhaseClaim(_text(one, "name"), _number(one, "seconds"), _text(one, "detail"))
+            for one in _records(claims, "phases")
+        ),
+        flaps=None if flaps is None else _flaps(flaps),
+        dns_tail=None if tail is None else BoundsClaim(_number(tail, "low_s"), _number(tail, "high_s")),
+        observers=tuple(map(_observer, _records(claims, "observers"))),
+        real=_texts(claims, "real"),
+        simulated=_texts(claims, "simulated"),
+        assumptions=_texts(claims, "assumptions"),
+        warnings=_texts(claims, "warnings"),
+        write_rate=_text(claims, "write_rate"),
+        error=_text(claims, "error"),
+    )
+
+
+def _objective(one: Facts) -> ObjectiveClaim:
+    verdict = _text(one, "verdict")
+    return ObjectiveClaim(
+        _text(one, "name"),
+        verdict if verdict in VERDICTS else "UNPROVEN",
+        _number(one, "low_s"),
+        _number(one, "best_s"),
+        _number(one, "high_s"),
+        _number(one, "target_s"),
+        _text(one, "why"),
+        _text(one, "decided_by"),
+    )
+
+
+def _rows(one: Facts) -> RowsClaim:
+    return RowsClaim(
+        _count(one, "acked"),
+        _count(one, "lost"),
+        _count(one, "phantom"),
+        _count(one, "indeterminate"),
+        _count(one, "holes"),
+        _count(one, "diverged"),
+    )
+
+
+def _flaps(one: Facts) -> FlapsClaim:
+    return FlapsClaim(
+        _count(one, "count"),
+        _number(one, "first_success_s"),
+        _number(one, "stable_since_s"),
+        _number(one, "downtime_low_s"),
+        _number(one, "downtime_high_s"),
+    )
+
+
+def _observer(one: Facts) -> ObserverClaim:
+    return ObserverClaim(
+        _text(one, "name"),
+        _text(one, "persona"),
+        _count(one, "samples"),
+        _number(one, "low_s"),
+        _number(one, "best_s"),
+        _number(one, "high_s"),
+        _number(one, "resolution_s"),
+        _text(one, "detail"),
+    )
+
+
+def _number(one: Facts, name: str) -> float | None:
+    value = one.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _count(one: Facts, name: str) -> int:
+    return int(_number(one, name) or 0)
+
+
+def _text(one: Facts, name: str) -> str:
+    value = one.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(one: Facts, name: str) -> tuple[str, ...]:
+    value = one.get(name)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _record(one: Facts, name: str) -> Facts | None:
+    value = one.get(name)
+    return Facts(**value) if isinstance(value, dict) else None
+
+
+def _records(one: Facts, name: str) -> list[Facts]:
+    value = one.get(name)
+    return [Facts(**item) for item in value if isinstance(item, dict)] if isinstance(value, list) else []

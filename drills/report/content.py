@@ -1,0 +1,235 @@
+"""What a drill's report says, part by part, before it has a form."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from drills.report import figures
+from drills.report.blocks import Command, Line, Part, Table, Tone, Words, toned
+
+if TYPE_CHECKING:
+    from drills.report.blocks import Body, Cell
+    from drills.report.claims import Claims, ObjectiveClaim, RowsClaim
+    from drills.report.result import DrillResult, StepResult
+
+MOST_STEPS = 60
+"""More steps than this are not listed one by one: those that say something, and a count of the others."""
+
+
+def parts(result: DrillResult, *, full: bool = True) -> tuple[Part, ...]:
+    """Give the report: head, objectives, numbers, steps, what is left, what is real. ``full``: with all details."""
+    found = [_head(result), _objectives(result), _phases(result.claims), _availability(result.claims)]
+    found += [_rows(result.claims), _steps(result), _undone(result), _remains(result)]
+    if full:
+        found += [_said(result), _observers(result.claims), _evidence(result)]
+    found += [_reality(result.claims), _caveats(result.claims), _stored(result)]
+    return tuple(part for part in found if part is not None and part.body)
+
+
+def _head(result: DrillResult) -> Part:
+    way = f"{result.from_site} -> {result.to_site}"
+    where = result.mode if result.mode == "rehearse" else f"{result.mode} in {result.environment}"
+    body: list[Body] = [
+        Line(f"{result.drill}  {result.title or result.runbook}"),
+        Line(Words(f"{result.runbook}, {where}, {way}, {figures.measured(result.elapsed_s)}", Tone.FAINT)),
+        Line(toned(result.status, f"{result.status.upper()}: {result.meaning} (exit {result.exit_code})")),
+    ]
+    if result.why and result.status not in ("met", "restored"):
+        body.append(Line(f"because {result.why}"))
+    body += [
+        Line(Words(f"{word.by}: {word.text}", Tone.DOUBT)) for word in result.refusals if word.text not in result.why
+    ]
+    if result.claims.error:
+        body.append(Line(Words(f"the judging itself failed, so nothing is proven: {result.claims.error}", Tone.BAD)))
+    return Part("", tuple(body))
+
+
+def _objectives(result: DrillResult) -> Part | None:
+    if not result.objectives:
+        return Part("Objectives", (Line("the runbook names none, so nothing is proven"),))
+    rows = tuple(_objective(one) for one in result.objectives)
+    table = Table(("", "verdict", "low", "best", "high", "target"), rows, frozenset({2, 3, 4, 5}))
+    whys = (Line(f"{one.name}: {_why(one)}") for one in result.objectives if _why(one))
+    return Part("Objectives", (table, *whys))
+
+
+def _objective(one: ObjectiveClaim) -> tuple[Cell, ...]:
+    measured = (one.low_s, one.best_s, one.high_s) != (None, None, None)
+    return (
+        one.name,
+        toned(one.verdict),
+        figures.measured(one.low_s),
+        figures.measured(one.best_s),
+        figures.upper(one.high_s) if measured else figures.MISSING,
+        figures.chosen(one.target_s),
+    )
+
+
+def _why(one: ObjectiveClaim) -> str:
+    seen = f"seen by {one.decided_by}" if one.decided_by and one.decided_by not in one.why else ""
+    return "; ".join(filter(None, (one.why, seen)))
+
+
+def _phases(claims: Claims) -> Part | None:
+    if not claims.phases:
+        return None
+    rows = tuple((one.name, figures.measured(one.seconds), one.detail) for one in claims.phases)
+    return Part("Phases", (Table((), rows, frozenset({1})),))
+
+
+def _availability(claims: Claims) -> Part | None:
+    lines: list[str] = []
+    if (flaps := claims.flaps) is not None:
+        count = "no flap" if not flaps.count else f"{flaps.count} flap{'s' if flaps.count > 1 else ''}"
+        lines.append(
+            f"{count}; first success after {figures.measured(flaps.first_success_s)}, "
+            f"stable since {figures.measured(flaps.stable_since_s)}; "
+            f"down for {figures.measured(flaps.downtime_low_s)} to {figures.upper(flaps.downtime_high_s)}"
+        )
+    if (tail := claims.dns_tail) is not None:
+        lines.append(
+            f"DNS tail {figures.measured(tail.low_s)} to {figures.upper(tail.high_s)}: "
+            "what clients that cache names waited longer than those that do not"
+        )
+    return Part("Availability", tuple(map(Line, lines))) if lines else None
+
+
+def _rows(claims: Claims) -> Part | None:
+    if claims.rows is None:
+        return None
+    written = (Line(Words(f"written at {claims.write_rate}", Tone.FAINT)),) if claims.write_rate else ()
+    return Part("Rows", (Table(*_counts(claims.rows)), *written))
+
+
+def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], frozenset[int]]:
+    counts = {
+        "acked": rows.acked,
+        "lost": rows.lost,
+        "phantom": rows.phantom,
+        "indeterminate": rows.indeterminate,
+        "holes": rows.holes,
+        "diverged": rows.diverged,
+    }
+    bad = {"lost", "holes", "diverged"}
+    cells = tuple(
+        Words(f"{count:,}", Tone.BAD if count and name in bad else Tone.PLAIN) for name, count in counts.items()
+    )
+    return tuple(counts), (cells,), frozenset(range(len(counts)))
+
+
+def _steps(result: DrillResult) -> Part | None:
+    steps = result.steps
+    if not steps:
+        return None
+    told = steps if len(steps) <= MOST_STEPS else tuple(one for one in steps if _speaks(one))[:MOST_STEPS]
+    head = ("", "", "UTC", "took", "")
+    body: list[Body] = [Table(head, tuple(map(_step, told)), frozenset({3}))] if told else []
+    if len(told) < len(steps):
+        counts = Counter(one.status for one in steps)
+        every = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
+        body.append(Line(Words(f"of {len(steps):,} steps in all: {every}", Tone.FAINT)))
+    return Part("Steps", tuple(body))
+
+
+def _speaks(one: StepResult) -> bool:
+    return one.status not in ("done", "waiting") or bool(one.mark) or one.attempts > 1
+
+
+def _step(one: StepResult) -> tuple[Cell, ...]:
+    shown = "found done" if one.adopted else one.status
+    took = figures.measured(one.took_s) if one.took_s is not None else ""
+    again = f"(attempt {one.attempts}) " if one.attempts > 1 else ""
+    detail = one.detail or f"{one.uses} at {one.place}"
+    section = "" if one.section == "steps" else f"{one.section}: "
+    return (
+        f"{section}{one.id}",
+        toned(one.status, shown),
+        figures.clock(one.started) if one.started else "",
+        took,
+        again + detail,
+    )
+
+
+def _undone(result: DrillResult) -> Part | None:
+    if not result.undone:
+        return None
+    rows = tuple((one.step, _undo(one.detail, one.left_alone)) for one in result.undone)
+    return Part("Undone", (Table((), rows),))
+
+
+def _undo(detail: str, left_alone: str) -> Cell:
+    return Words(f"left alone: {left_alone}", Tone.DOUBT) if left_alone else detail
+
+
+def _remains(result: DrillResult) -> Part | None:
+    """Tell first what needs a person, with commands to copy, then what was kept on purpose."""
+    body: list[Body] = [Line(result.remains_note)] if result.remains_note else []
+    gone = result.remains_note.endswith("nothing is owed")
+    for one in result.remains:
+        if one.trouble:
+            body.append(Line(Words(f"{one.step} ({one.what}): {one.why}", Tone.BAD), mark="!"))
+            body += [Command(one.by_hand)] if one.by_hand and not gone else []
+    kept = [one for one in result.remains if not one.trouble]
+    if kept:
+        rows = ((one.step, one.what, f"one way: {one.why}" if one.one_way else one.why) for one in kept)
+        body.append(Table((), tuple(rows)))
+    commands = tuple(line for one in kept if not one.one_way for line in one.by_hand)
+    if commands and not gone and result.finished | (result.status == "held"):
+        body += [Line("to take it back:"), Command(commands)]
+    return Part("Still in place", tuple(body)) if body else None
+
+
+def _said(result: DrillResult) -> Part | None:
+    rows = tuple((figures.clock(word.at), word.by, word.text) for word in result.words)
+    return Part("Said", (Table((), rows),)) if rows else None
+
+
+def _observers(claims: Claims) -> Part | None:
+    if not claims.observers:
+        return None
+    rows = tuple(
+        (
+            one.name,
+            f"{one.samples:,}",
+            f"{figures.measured(one.low_s)} .. {figures.upper(one.high_s)}",
+            figures.measured(one.resolution_s),
+            "; ".join(filter(None, (one.persona, one.detail))),
+        )
+        for one in claims.observers
+    )
+    head = ("observer", "samples", "bounds", "unseen below", "")
+    return Part("Observers", (Table(head, rows, frozenset({1, 3})),))
+
+
+def _evidence(result: DrillResult) -> Part | None:
+    rows = tuple(
+        (one.observer, f"{one.rows:,} rows", f"{one.file}  sha256 {one.sha256[:16]}") for one in result.evidence
+    )
+    body: tuple[Body, ...] = (Table((), rows, frozenset({1})),) if rows else ()
+    if result.source.head:
+        chain = f"timeline: {result.events} events, chained; head {result.source.head[:16]}"
+        body = (*body, Line(Words(chain, Tone.FAINT)))
+    return Part("Evidence", body)
+
+
+def _reality(claims: Claims) -> Part | None:
+    lines = (("real", claims.real), ("simulated", claims.simulated))
+    rows = tuple((name, "; ".join(things)) for name, things in lines if things)
+    return Part("In this sandbox", (Table((), rows),)) if rows else None
+
+
+def _caveats(claims: Claims) -> Part | None:
+    body = [*(Line(Words(one, Tone.DOUBT), mark="!") for one in claims.warnings)]
+    body += [Line(Words(one, Tone.FAINT), mark="-") for one in claims.assumptions]
+    return Part("Mind", tuple(body)) if body else None
+
+
+def _stored(result: DrillResult) -> Part:
+    rows = [
+        ("stored in", result.source.folder or f".drills/{result.drill}"),
+        ("tells all", f"drills report {result.drill}"),
+    ]
+    if result.status in ("held", "parked", "incomplete"):
+        rows.append(("goes on", f"drills resume {result.drill}"))
+    return Part("", (Table((), tuple((Words(name, Tone.FAINT), text) for name, text in rows)),))

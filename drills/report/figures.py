@@ -1,0 +1,52 @@
+"""Numbers as a report writes them. Measured bounds keep a digit more than durations people chose."""
+
+from __future__ import annotations
+
+from drills import durations
+
+MISSING = "-"
+
+
+def measured(seconds: float | None) -> str:
+    """Write a measured duration: ``850ms``, ``8.12s``, ``5m00.4s``; ``-`` when there is none.
+
+    >>> measured(300.42)
+    '5m00.4s'
+    """
+    if seconds is None:
+        return MISSING
+    if seconds < 0:
+        return f"-{measured(-seconds)}"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms" if seconds else "0s"
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2f}s"
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}h{minutes:02}m{rest:04.1f}s" if hours else f"{minutes}m{rest:04.1f}s"
+
+
+def chosen(seconds: float | None) -> str:
+    """Write a duration that a person chose: ``5m``, ``1m30s``, ``30s``, ``100ms``; ``-`` when there is none."""
+    if seconds is None:
+        return MISSING
+    if seconds < 60 or seconds % 1:  # noqa: PLR2004 - a minute
+        return f"{seconds:g}s" if seconds >= 1 else durations.show(seconds)
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if count)
+
+
+def upper(seconds: float | None) -> str:
+    """Write an upper bound: where there is none, the truth may lie anywhere above."""
+    return "no bound" if seconds is None else measured(seconds)
+
+
+def clock(iso: str | None) -> str:
+    """Write the time of day of an ISO moment: ``12:01:05``."""
+    return iso[11:19] if iso else MISSING
+
+
+def day(iso: str | None) -> str:
+    """Write an ISO moment for a list: ``2026-01-10 12:01:05``."""
+    return f"{iso[:10]} {iso[11:19]}" if iso else MISSING

@@ -1,0 +1,181 @@
+"""Judge a drill from what is on disk: its timeline and its observers' files, and from nothing else.
+
+The same function writes the claims when a drill ends and recomputes them for ``drills verify``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drills.clock import NS
+from drills.engine.progress import Status
+from drills.measure.effect import Disaster
+from drills.measure.evidence import Bracket
+from drills.measure.judge import judge
+from drills.measure.question import Ledger, Moment, Question, StepSpan, Target, Watch
+from drills.measure.rpo import Book
+from drills.observe.store import read_controls, read_header, read_ledger, read_recovered, read_rounds, read_samples
+from drills.runtime.journal import read_drill
+from drills.timeline import events as ev
+from drills.timeline.facts import Facts, Json
+from drills.timeline.marks import OBSERVED, Mark
+from drills.timeline.samples import Samples
+from drills.work import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from drills.clock import Stamp
+    from drills.engine.progress import Progress
+    from drills.engine.state import State
+
+
+def judged_claims(folder: Path, state: State) -> Facts:
+    """Compute the claims of the drill in ``folder``: objectives with bounds and verdicts, rows, phases and caveats.
+
+    A drill that was refused or never began to watch has nothing to be judged by, and claims nothing.
+    """
+    events, _ = read_drill(folder)
+    if not state.watching or state.opened is None:
+        return Facts(**_world(state))
+    return Facts(**{**judge(question(events, state)).claims(), **_world(state)})
+
+
+def question(events: Sequence[ev.Event], state: State) -> Question:
+    """Put together what the judge is asked, from the timeline and the files it names."""
+    assert state.opened is not None  # noqa: S101 - the caller has looked
+    clock = state.opened.clock
+    plan = state.plan
+    files = _files(events)
+    return Question(
+        clock=clock,
+        time_namespace=_time_namespace(files),
+        disaster=_disaster(state, clock),
+        until=_until(events, clock),
+        from_site=plan.from_site,
+        to_site=plan.to_site,
+        watches=tuple(
+            _watch(files[one.id], round(one.stable_for_s * NS)) for one in plan.availability if one.id in files
+        ),
+        ledgers=tuple(_ledger(one.id, files[one.id], ordered=one.ordered) for one in plan.data if one.id in files),
+        targets=tuple(
+            Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by) for one in plan.objectives
+        ),
+        moments=tuple(_moments(state, clock)),
+        steps=tuple(_spans(state, clock)),
+        cut_before_promote=_cut_before_promote(state),
+        lints=tuple(_lints(events, clock)),
+    )
+
+
+def _files(events: Sequence[ev.Event]) -> dict[str, list[Path]]:
+    """Every file each observer has written, oldest first: one that died was started again with a file of its own."""
+    files: dict[str, list[Path]] = {}
+    for event in events:
+        if isinstance(event.body, ev.Watching):
+            path = Path(event.body.file)
+            if path not in files.setdefault(event.body.observer, []):
+                files[event.body.observer].append(path)
+    return {name: [path for path in paths if path.exists()] for name, paths in files.items()}
+
+
+def _time_namespace(files: dict[str, list[Path]]) -> str:
+    """All observers must share one; the judge compares each with this."""
+    return next((read_header(paths[0]).time_namespace for paths in files.values() if paths), "")
+
+
+def _disaster(state: State, clock: str) -> Disaster | None:
+    """Say when the clock started: [the call, its answer] of the fault; an adopted or imposed one has no such clock."""
+    marked = [one for one in state.progress.values() if one.step.mark is Mark.DISASTER and one.status is Status.DONE]
+    if not marked:
+        return Disaster(None)
+    one = marked[0]
+    if one.started is None or one.started.clock != clock:
+        return None
+    if one.adopted:
+        return Disaster(None)
+    answered = one.performed or one.ended or one.started
+    confirmed = one.effective.mono_ns if one.effective is not None else None
+    return Disaster(Bracket(one.started.mono_ns, answered.mono_ns), confirmed=confirmed)
+
+
+def _until(events: Sequence[ev.Event], clock: str) -> int:
+    """End the judged span where the drill began to take things back, or where it ended."""
+    last = 0
+    for event in events:
+        if event.at.clock != clock:
+            continue
+        last = max(last, event.at.mono_ns)
+        if isinstance(event.body, ev.UndoStarted):
+            break
+    return last
+
+
+def _watch(paths: list[Path], window_ns: int) -> Watch:
+    controls = tuple(control for path in paths for control in read_controls(path))
+    samples = [read_samples(path) for path in paths]
+    whole = samples[0] if len(samples) == 1 else Samples.of(row for one in samples for row in one)
+    return Watch(read_header(paths[-1] if len(paths) == 1 else paths[0]), whole, window_ns, controls)
+
+
+def _ledger(store: str, paths: list[Path], *, ordered: bool) -> Ledger:
+    book = Book(
+        store,
+        [marker for path in paths for marker in read_ledger(path)],
+        read_rounds(paths[-1]),
+        read_recovered(paths[-1]),
+        ordered=ordered,
+    )
+    return Ledger(read_header(paths[0]), book)
+
+
+def _moments(state: State, clock: str) -> Iterator[Moment]:
+    for one in state.progress.values():
+        mark = one.step.mark
+        if mark is None or mark is Mark.DISASTER or mark in OBSERVED or one.status is not Status.DONE:
+            continue
+        if one.started is not None and one.ended is not None and one.started.clock == one.ended.clock == clock:
+            yield Moment(mark, Bracket(one.started.mono_ns, one.ended.mono_ns))
+
+
+def _spans(state: State, clock: str) -> Iterator[StepSpan]:
+    for one in state.progress.values():
+        if one.started is None or one.started.clock != clock:
+            continue
+        ended = one.ended.mono_ns if one.ended is not None and one.ended.clock == clock else None
+        yield StepSpan(one.step.id, one.started.mono_ns, ended, one.step.mark)
+
+
+def _cut_before_promote(state: State) -> bool:
+    """Say whether the survivor is shown to have stopped receiving before authority moved."""
+    moved = [one.started for one in state.progress.values() if one.step.authority and one.started is not None]
+    for one in state.progress.values():
+        if Evidence.REPLICATION_CUT not in one.step.evidence or one.status is not Status.DONE:
+            continue
+        shown = _shown(one)
+        if shown is not None and all(shown.since(stamp) <= 0 for stamp in moved):
+            return True
+    return False
+
+
+def _shown(one: Progress) -> Stamp | None:
+    """Give when a step proved what it proves: a fault when it was seen in effect, a probe when it said yes."""
+    return one.effective if one.performed is not None else one.ended
+
+
+def _lints(events: Sequence[ev.Event], clock: str) -> Iterator[str]:
+    others = {event.at.clock for event in events} - {clock}
+    if others:
+        yield f"part of this drill ran on another clock ({', '.join(sorted(others))}): what lies there is not measured"
+    if any(isinstance(event.body, ev.Resumed) for event in events):
+        yield "the driving process was replaced during the drill; observers went on watching"
+
+
+def _world(state: State) -> dict[str, Json]:
+    if state.plan.environment_kind != "sandbox":
+        return {}
+    from drills.sandbox.booted import real_and_simulated
+
+    real, simulated = real_and_simulated()
+    return {"real": [*real], "simulated": [*simulated]}

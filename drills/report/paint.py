@@ -1,0 +1,231 @@
+"""Paint blocks: plain lines for pipes and files, rich for terminals."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, TextIO
+
+from drills.report.blocks import Command, Line, Table, Tone, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+    from drills.report.blocks import Body, Cell, Part
+
+NARROWEST_LAST = 24
+"""A last column with less room than this goes under its row."""
+WIDEST = 120
+_STYLES = {Tone.GOOD: "green", Tone.BAD: "bold red", Tone.DOUBT: "yellow", Tone.FAINT: "dim", Tone.PLAIN: ""}
+
+
+def is_fancy(stream: TextIO) -> bool:
+    """Say whether colours and tables that move have a place there: a terminal, not dumb, no ``NO_COLOR``."""
+    try:
+        terminal = stream.isatty()
+    except ValueError:
+        return False
+    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")
+
+
+def width() -> int:
+    """Give the columns there are: those of the terminal (or ``COLUMNS``), 80 where nobody knows."""
+    return max(40, min(WIDEST, shutil.get_terminal_size((80, 24)).columns))
+
+
+def put(stream: TextIO, text: str) -> None:
+    """Write all of ``text``; a reader who has gone away (a closed pipe, a lost terminal) is no error."""
+    try:
+        stream.write(text if _can(stream, text) else text.encode("ascii", "replace").decode())
+        stream.flush()
+    except (OSError, ValueError):
+        hush(stream)
+
+
+def _can(stream: TextIO, text: str) -> bool:
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def hush(stream: TextIO) -> None:
+    """Send everything further to nowhere, also what the interpreter flushes at its end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        pass
+
+
+def show(stream: TextIO, parts: Sequence[Part]) -> None:
+    """Paint parts in the form that fits ``stream``."""
+    if not is_fancy(stream):
+        put(stream, plain(parts, width()))
+        return
+    from rich.console import Console
+
+    try:
+        paint(Console(file=stream, width=width(), highlight=False), parts)
+    except (OSError, ValueError):
+        hush(stream)
+
+
+class Guarded(io.TextIOBase):
+    """A stream that falls silent instead of failing when its terminal or its reader has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] - read only, as everybody uses it
+        """The encoding of the stream behind."""
+        return self._stream.encoding
+
+    def write(self, text: str, /) -> int:
+        """Write, or fall silent."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            hush(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or fall silent."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            hush(self._stream)
+
+    def isatty(self) -> bool:
+        """Say whether a terminal is behind."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Give the number of the file behind."""
+        return self._stream.fileno()
+
+
+# -- plain -------------------------------------------------------------------------------------------------
+
+
+def plain(parts: Sequence[Part], columns: int = 80) -> str:
+    """Write parts as lines of at most ``columns`` characters (commands are never broken)."""
+    lines: list[str] = []
+    for part in parts:
+        if lines:
+            lines.append("")
+        indent = 2 if part.title else 0
+        if part.title:
+            lines.append(part.title.upper())
+        for body in part.body:
+            lines.extend(_plain(body, indent, columns))
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _plain(body: Body, indent: int, columns: int) -> list[str]:
+    match body:
+        case Line(text=text, mark=mark):
+            head = " " * indent + (f"{mark} " if mark else "")
+            return _wrapped(str(text), head, " " * len(head), columns)
+        case Command(lines=lines):
+            return [f"{' ' * (indent + 2)}{line}" for line in lines]
+        case Table():
+            return _plain_table(body, indent, columns)
+
+
+def _wrapped(text: str, first: str, rest: str, columns: int) -> list[str]:
+    return textwrap.wrap(
+        text, columns, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    ) or [first]
+
+
+def _plain_table(table: Table, indent: int, columns: int) -> list[str]:
+    rows = [tuple(map(str, row)) for row in table.rows]
+    every = [table.head, *rows] if table.head else rows
+    if not every:
+        return []
+    widths = [max(len(row[at]) for row in every) for at in range(len(every[0]))]
+    lead = indent + sum(widths[:-1]) + 2 * (len(widths) - 1)
+    under = columns - lead < min(NARROWEST_LAST, widths[-1])
+    lines: list[str] = []
+    for row in every:
+        cells = [
+            cell.rjust(widths[at]) if at in table.right else cell.ljust(widths[at]) for at, cell in enumerate(row[:-1])
+        ]
+        begin = " " * indent + "".join(f"{cell}  " for cell in cells)
+        if len(widths) - 1 in table.right:
+            lines.append(begin + row[-1].rjust(widths[-1]))
+        elif under and row[-1]:
+            lines.extend((begin, *_wrapped(row[-1], " " * (indent + 4), " " * (indent + 4), columns)))
+        else:
+            lines.extend(_wrapped(row[-1], begin, " " * lead, columns))
+    return lines
+
+
+# -- rich --------------------------------------------------------------------------------------------------
+
+
+def ansi(parts: Sequence[Part]) -> str:
+    """Write parts with the colours of a terminal, for who prints text itself."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    paint(Console(file=text, width=width(), highlight=False, force_terminal=True), parts)
+    return text.getvalue()
+
+
+def paint(console: Console, parts: Sequence[Part]) -> None:
+    """Paint parts on a terminal."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for place, part in enumerate(parts):
+        if place:
+            console.print()
+        if part.title:
+            console.print(Text(part.title.upper(), style="bold"))
+        for body in part.body:
+            painted = _rich(body)
+            console.print(Padding(painted, (0, 0, 0, 2 if part.title else 0)), soft_wrap=isinstance(body, Command))
+
+
+def _rich(body: Body) -> RenderableType:
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    match body:
+        case Line(text=text, mark=mark):
+            if not mark:
+                return styled(text)
+            grid = Grid.grid(padding=(0, 1))
+            grid.add_row(mark, styled(text))
+            return grid
+        case Command(lines=lines):
+            return Text("\n".join(f"  {line}" for line in lines), style="cyan", no_wrap=True, overflow="ignore")
+        case Table(head=head, rows=rows, right=right):
+            table = Grid(box=None, show_header=bool(head), header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+            last = len(rows[0]) - 1 if rows else len(head) - 1
+            for at in range(last + 1):
+                title = head[at] if head else ""
+                if at in right:
+                    table.add_column(title, justify="right", no_wrap=True)
+                else:
+                    table.add_column(title, no_wrap=at != last, overflow="fold")
+            for row in rows:
+                table.add_row(*map(styled, row))
+            return table
+
+
+def styled(cell: Cell) -> Text:
+    """Give a cell its colour."""
+    from rich.text import Text
+
+    return Text(cell.text, style=_STYLES[cell.tone]) if isinstance(cell, Words) else Text(cell)

@@ -1,0 +1,316 @@
+"""Everything a report tells of one drill, computed from its timeline and its claims alone. Pure.
+
+Moments are UTC ISO 8601 strings, durations seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from drills.engine import decide
+from drills.engine.plan import Finally, Mode
+from drills.engine.progress import Phase, Status
+from drills.report import claims as claimed
+from drills.report import standing
+from drills.timeline import events as ev
+from drills.timeline.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drills.clock import Stamp
+    from drills.engine.plan import Plan
+    from drills.engine.progress import Progress
+    from drills.engine.state import State
+    from drills.report.claims import Claims, ObjectiveClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the timeline was read from: the drill's folder, the chain's head, whether a process drives it now."""
+
+    folder: str = ""
+    head: str = ""
+    driven: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step as it went."""
+
+    id: str
+    number: int
+    section: str
+    kind: str
+    uses: str
+    place: str
+    status: str
+    started: str | None
+    ended: str | None
+    took_s: float | None
+    attempts: int
+    detail: str
+    say: str = ""
+    by: str = ""
+    adopted: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoResult:
+    """One step that was taken back; ``left_alone`` says what was not touched."""
+
+    step: str
+    detail: str
+    left_alone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """One change that is still in place: why, and the commands that take it back (of a one-way change: rebuild it).
+
+    ``trouble``: an undo failed or nobody knows whether it took place, and a person has to look.
+    """
+
+    step: str
+    what: str
+    why: str
+    one_way: bool
+    trouble: bool
+    by_hand: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Something a person or a guard said."""
+
+    at: str
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """One observer's sealed file."""
+
+    observer: str
+    file: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResult:
+    """One drill, whole: what it was, how it ended, its numbers, and what is left of it."""
+
+    drill: str
+    runbook: str
+    title: str
+    environment: str
+    environment_kind: str
+    mode: str
+    from_site: str
+    to_site: str
+    status: str
+    exit_code: int
+    meaning: str
+    why: str
+    phase: str
+    finished: bool
+    by: str
+    tool: str
+    started: str | None
+    ended: str | None
+    elapsed_s: float
+    claims: Claims
+    objectives: tuple[ObjectiveClaim, ...]
+    steps: tuple[StepResult, ...]
+    undone: tuple[UndoResult, ...]
+    remains: tuple[Remains, ...]
+    remains_note: str
+    refusals: tuple[Word, ...]
+    words: tuple[Word, ...]
+    evidence: tuple[EvidenceFile, ...]
+    events: int
+    source: Source = field(default_factory=Source)
+
+
+def summarize(
+    events: Sequence[ev.Event], state: State, claims: Facts | None = None, source: Source | None = None
+) -> DrillResult:
+    """Compute what a report tells. ``claims`` are those of ``finished`` unless others are given (recomputed ones)."""
+    plan, source = state.plan, source or Source()
+    opened = events[0].body if events and isinstance(events[0].body, ev.Opened) else ev.Opened("", "", "", "")
+    if claims is None:
+        claims = state.finished.claims if state.finished is not None else Facts()
+    read = claimed.read(claims)
+    name = PurePath(source.folder).name or opened.drill
+    word = standing.status(state, driven=source.driven)
+    end = state.finished_at or state.last
+    return DrillResult(
+        drill=name,
+        runbook=plan.runbook,
+        title=plan.title,
+        environment=plan.environment,
+        environment_kind=plan.environment_kind,
+        mode=plan.mode.value,
+        from_site=plan.from_site,
+        to_site=plan.to_site,
+        status=word,
+        exit_code=standing.exit_code(state),
+        meaning=standing.MEANINGS.get(word, ""),
+        why=state.world_gone or state.why or _first_failure(state),
+        phase=decide.phase(state).value,
+        finished=state.finished is not None,
+        by=opened.by,
+        tool=opened.tool,
+        started=_iso(state.opened),
+        ended=_iso(state.finished_at),
+        elapsed_s=end.since(state.opened) if end is not None and state.opened is not None else 0.0,
+        claims=read,
+        objectives=_objectives(plan, read, finished=state.finished is not None),
+        steps=tuple(_step(one) for one in state.progress.values()),
+        undone=_undone(events),
+        remains=_remains(state, name),
+        remains_note=_remains_note(state),
+        refusals=_refusals(events),
+        words=_words(events),
+        evidence=tuple(EvidenceFile(one.observer, one.file, one.rows, one.sha256) for one in state.sealed.values()),
+        events=state.count,
+        source=source,
+    )
+
+
+def _iso(stamp: Stamp | None) -> str | None:
+    return None if stamp is None else stamp.iso()
+
+
+def _first_failure(state: State) -> str:
+    failed = state.failed_steps()
+    return f"{failed[0].step.id}: {failed[0].detail}" if failed else ""
+
+
+def _objectives(plan: Plan, read: Claims, *, finished: bool) -> tuple[ObjectiveClaim, ...]:
+    """Give every objective of the plan: as claimed, or UNPROVEN where nothing was."""
+    by_name = {one.name: one for one in read.objectives} if finished else {}
+    why = read.error or ("nothing was measured" if finished else "the drill is not over")
+    missing = [
+        claimed.ObjectiveClaim(one.name, "UNPROVEN", None, None, None, one.target_s, why)
+        for one in plan.objectives
+        if one.name not in by_name
+    ]
+    return (*by_name.values(), *missing)
+
+
+def _step(one: Progress) -> StepResult:
+    step = one.step
+    took = one.ended.since(one.started) if one.ended is not None and one.started is not None else None
+    return StepResult(
+        step.id,
+        step.number,
+        step.section.value,
+        step.kind.value,
+        step.uses,
+        step.place,
+        one.status.value,
+        _iso(one.started),
+        _iso(one.ended),
+        took,
+        one.attempt,
+        one.detail,
+        step.say,
+        one.by,
+        one.adopted,
+        step.mark.value if step.mark else "",
+    )
+
+
+def _undone(events: Sequence[ev.Event]) -> tuple[UndoResult, ...]:
+    bodies = [event.body for event in events]
+    return tuple(UndoResult(one.step, one.detail, one.left_alone or "") for one in bodies if isinstance(one, ev.Undid))
+
+
+def _remains(state: State, drill: str) -> tuple[Remains, ...]:
+    if state.world_gone:
+        return ()
+    owed = [_owed(state, one, drill) for one in state.owed()]
+    stands = [
+        Remains(
+            one.step.id,
+            _what(one),
+            one.step.one_way or "",
+            one_way=True,
+            trouble=one.status is Status.UNKNOWN,
+            by_hand=_lines(one.step.by_hand),
+        )
+        for one in state.progress.values()
+        if one.standing
+    ]
+    return (*owed, *stands)
+
+
+def _owed(state: State, one: Progress, drill: str) -> Remains:
+    if one.undo_error:
+        why, by_hand = f"undo failed: {one.undo_error}", one.undo_by_hand or _lines(one.step.by_hand)
+        return Remains(one.step.id, _what(one), why, one_way=False, trouble=True, by_hand=by_hand)
+    loses = " --accept-data-loss" if state.past_return and one.step.holds_authority else ""
+    command = f"drills undo {drill} {one.step.id}{loses}"
+    doubt = one.status is Status.UNKNOWN
+    why = f"UNKNOWN whether it took place: {one.detail}" if doubt else _why_kept(state)
+    return Remains(one.step.id, _what(one), why, one_way=False, trouble=doubt, by_hand=(command,))
+
+
+def _why_kept(state: State) -> str:
+    if state.finished is None and decide.phase(state) is not Phase.HELD:
+        return "not over yet"
+    if state.past_return and state.stop is not None:
+        return "kept: the point of no return is passed"
+    if state.plan.mode is Mode.INCIDENT:
+        return "kept: in an incident nothing is undone by itself"
+    return "not undone" if state.plan.finally_ is Finally.UNDO else "kept, as the runbook says"
+
+
+def _remains_note(state: State) -> str:
+    if state.world_gone:
+        return f"the sandbox is gone, nothing is owed: {state.world_gone}"
+    if state.plan.world_private and state.finished is not None:
+        if not state.owed() and not any(one.standing for one in state.progress.values()):
+            return ""
+        return "all of it stood in the drill's own sandbox, which ended with it: nothing is owed"
+    if state.plan.finally_ is Finally.FAILBACK and state.finished is not None:
+        return f"the way back is a drill of its own: {state.plan.failback}"
+    return ""
+
+
+def _what(one: Progress) -> str:
+    return f"{one.step.uses} at {one.step.place}"
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _refusals(events: Sequence[ev.Event]) -> tuple[Word, ...]:
+    """Gates that did not say yes, and guards that said no."""
+    found: list[Word] = []
+    for event in events:
+        body = event.body
+        if isinstance(body, ev.Gated) and body.ok is not True:
+            found.append(Word(event.at.iso(), f"gate {body.gate}", f"{_answer(ok=body.ok)}: {body.detail}"))
+        elif isinstance(body, ev.Guarded):
+            found.append(Word(event.at.iso(), f"guard {body.guard}", f"{_answer(ok=body.ok)}: {body.detail}"))
+    return tuple(found)
+
+
+def _answer(*, ok: bool | None) -> str:
+    return "no" if ok is False else "no answer"
+
+
+def _words(events: Sequence[ev.Event]) -> tuple[Word, ...]:
+    return tuple(
+        Word(event.at.iso(), event.body.by, " ".join(filter(None, (event.body.word, event.body.step, event.body.note))))
+        for event in events
+        if isinstance(event.body, ev.Told)
+    )

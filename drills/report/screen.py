@@ -1,0 +1,190 @@
+"""The moving screen of a running drill: steps, elapsed against expected, and the time left to the objective."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, TextIO, cast
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from drills.engine import decide
+from drills.engine.plan import Mode, Section
+from drills.engine.progress import TERMINAL, Status
+from drills.report import figures, paint, standing, telling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from drills.clock import Clock, Stamp
+    from drills.engine.progress import Progress
+    from drills.engine.state import State
+    from drills.timeline import events as ev
+
+TIMES_A_SECOND = 4
+BESIDE_STEPS = 7
+"""Lines of the screen that are not steps."""
+MARKS = {
+    Status.WAITING: ("·", ".", "dim"),
+    Status.RUNNING: ("▸", ">", "bold cyan"),
+    Status.DONE: ("✓", "+", "green"),
+    Status.FAILED: ("✗", "x", "bold red"),
+    Status.UNKNOWN: ("?", "?", "bold red"),
+    Status.SKIPPED: ("»", "-", "dim"),
+    Status.DROPPED: ("»", "-", "dim"),
+}
+
+
+class Screen:
+    """A rich ``Live`` drawn by its own thread, at most a few times a second whatever the drill does."""
+
+    def __init__(self, stream: TextIO, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._latest = ""
+        self._drawn: RenderableType = ""
+        console = Console(file=cast("IO[str]", paint.Guarded(stream)), highlight=False)
+        self._ascii = not (console.encoding or "").lower().startswith("utf")
+        self._live = Live(
+            console=console,
+            get_renderable=self._draw,
+            refresh_per_second=TIMES_A_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+
+    def show(self, events: Sequence[ev.Event], state: State) -> None:
+        """Take in what has just happened; the drawing is left to the screen's own thread."""
+        self._state = state
+        for event in reversed(events):
+            line = telling.line(event, state)
+            if line is not None:
+                self._latest = line
+                return
+
+    def close(self) -> None:
+        """Clear the screen away."""
+        self._live.stop()
+
+    def _draw(self) -> RenderableType:
+        """Draw the present; while the drill's thread changes the state under us, what was drawn last stays."""
+        with suppress(RuntimeError, KeyError, IndexError, AttributeError):
+            self._drawn = Group(*self._lines(self._clock.now()))
+        return self._drawn
+
+    def _lines(self, now: Stamp) -> list[RenderableType]:
+        state, plan = self._state, self._state.plan
+        elapsed = now.since(state.opened) if state.opened is not None else 0.0
+        word = standing.status(state, driven=True)
+        phase = decide.phase(state).value
+        where = plan.mode.value if plan.mode is Mode.REHEARSE else f"{plan.mode.value} in {plan.environment}"
+        head = Text.assemble(
+            (plan.title or plan.runbook, "bold"),
+            f"  {where}, {plan.from_site} -> {plan.to_site}, ",
+            (f"{word}: {phase}" if word != phase else word, "cyan"),
+            f", {figures.measured(round(elapsed, 1))}",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        lines: list[RenderableType] = [head]
+        lines += [countdown] if (countdown := _countdown(state, now)) is not None else []
+        lines.append(self._steps(now))
+        lines += [Text(text, style="bold yellow", overflow="ellipsis", no_wrap=True) for text in _wants(state)]
+        lines.append(Text(self._latest, style="dim", no_wrap=True, overflow="ellipsis"))
+        return lines
+
+    def _steps(self, now: Stamp) -> Table:
+        table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column(width=2)
+        table.add_column(no_wrap=True, max_width=28, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        shown, before, after = _window(list(self._state.progress.values()), shutil.get_terminal_size().lines)
+        if before:
+            table.add_row("", Text(f"{before} above", style="dim"), "", "")
+        for one in shown:
+            table.add_row(*self._row(one, now))
+        if after:
+            table.add_row("", Text(f"{after} below", style="dim"), "", "")
+        return table
+
+    def _row(self, one: Progress, now: Stamp) -> tuple[Text, Text, Text, Text]:
+        sign, plain, style = MARKS[one.status]
+        if one.undone:
+            sign, plain, style = "↶", "<", "yellow"
+        step = one.step
+        name = step.id if step.section is Section.STEPS else f"{step.section.value}: {step.id}"
+        detail = one.undo_error or one.undo_detail or one.detail or step.say or step.uses
+        return (
+            Text(f" {plain if self._ascii else sign}", style=style),
+            Text(name, style="bold" if one.status is Status.RUNNING else style if one.status in TERMINAL else ""),
+            Text(_time(one, now), style=_late(one, now)),
+            Text(telling.short(detail), style="" if one.status is Status.RUNNING else "dim"),
+        )
+
+
+def _window(steps: list[Progress], lines: int) -> tuple[list[Progress], int, int]:
+    """Choose the steps that fit: those around the first one that has not ended."""
+    steps = [one for one in steps if one.step.section is not Section.GUARD]
+    room = max(3, lines - BESIDE_STEPS)
+    if len(steps) <= room:
+        return steps, 0, 0
+    room = max(3, room - 2)
+    current = next((at for at, one in enumerate(steps) if one.status not in TERMINAL), len(steps))
+    begin = max(0, min(current - room // 3, len(steps) - room))
+    return steps[begin : begin + room], begin, len(steps) - begin - room
+
+
+def _time(one: Progress, now: Stamp) -> str:
+    """Elapsed time, against the expected where the runbook says one."""
+    if one.started is None:
+        return f"({figures.chosen(one.step.expect_s)})" if one.step.expect_s else ""
+    took = figures.measured(round((one.ended or now).since(one.started), 1))
+    return f"{took} of {figures.chosen(one.step.expect_s)}" if one.step.expect_s and one.ended is None else took
+
+
+def _late(one: Progress, now: Stamp) -> str:
+    expected, since = one.step.expect_s, one.started
+    if expected is None or since is None:
+        return ""
+    return "yellow" if (one.ended or now).since(since) > expected else ""
+
+
+def _countdown(state: State, now: Stamp) -> RenderableType | None:
+    """Set the time since the disaster against the objective, until the service has settled."""
+    objective, begun = standing.recovery_objective(state), standing.disaster(state)
+    if objective is None or begun is None:
+        return None
+    settled = state.stages.get("settled")
+    if settled is not None and settled.ok is True:
+        return Text(f"{objective.name}: the service has settled; the report says when", style="green")
+    passed, target = now.since(begun), objective.target_s
+    left = target - passed
+    words = f"{figures.measured(round(left, 1))} left" if left >= 0 else f"{figures.measured(round(-left, 1))} over"
+    style = "bold red" if left < 0 else "yellow" if left < target / 4 else "green"
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(
+        Text(f"{objective.name} so far {figures.measured(round(passed, 1))} of {figures.chosen(target)}", style=style),
+        ProgressBar(total=target, completed=min(passed, target), width=20, complete_style=style, finished_style=style),
+        Text(words, style=style),
+    )
+    return grid
+
+
+def _wants(state: State) -> list[str]:
+    """Say what waits for a person, or turns the drill back."""
+    if state.stop is not None:
+        return [f"turning back: {telling.short(state.why)}"]
+    if state.held_for:
+        return [f"decide: {', '.join(sorted(state.held_for))} (`drills retry`, `skip`, `resolve`, `abort`)"]
+    if not state.plan.ask:
+        return []
+    return [f"{one.step.id} asks: {one.step.say} (`drills approve {one.step.id}`)" for one in standing.asking(state)]

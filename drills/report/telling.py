@@ -1,0 +1,176 @@
+"""One line for each event worth telling: what a person without a moving screen follows a drill by."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from drills.clock import NS
+from drills.engine.plan import Mode
+from drills.engine.progress import HOLD
+from drills.report import figures
+from drills.timeline import events as ev
+
+if TYPE_CHECKING:
+    from drills.clock import Stamp
+    from drills.engine.state import State
+
+LONGEST_DETAIL = 240
+
+
+def line(event: ev.Event, state: State) -> str | None:
+    """Write one event as ``12:01:05 +3.2s step promote: done (0.8s)`` (UTC); None when it is not worth telling."""
+    text = tell(event.body, event.at, state)
+    return None if text is None else f"{stamp(event.at, state.opened)} {text}"
+
+
+def stamp(at: Stamp, opened: Stamp | None) -> str:
+    """Write a moment as the UTC time of day and the seconds since the drill was opened."""
+    minutes, seconds = divmod(at.utc_ns // NS % 86_400, 60)
+    since = at.since(opened) if opened is not None else 0.0
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02} +{since:.1f}s"
+
+
+def short(detail: str) -> str:
+    """Keep a detail to one line of bearable length."""
+    text = " ".join(detail.split())
+    return text if len(text) <= LONGEST_DETAIL else f"{text[: LONGEST_DETAIL - 3]}..."
+
+
+def _with(text: str, detail: str) -> str:
+    return f"{text}: {short(detail)}" if detail else text
+
+
+@singledispatch
+def tell(body: object, at: Stamp, state: State) -> str | None:
+    """Say what happened in a few words; None for what is of no interest while it happens."""
+    _ = body, at, state
+    return None
+
+
+@tell.register(ev.Opened)
+def _opened(body: ev.Opened, _: Stamp, state: State) -> str:
+    plan = state.plan
+    where = plan.mode.value if plan.mode is Mode.REHEARSE else f"{plan.mode.value} in {plan.environment}"
+    return f"drill {body.drill}: {plan.title or plan.runbook} ({where}, {plan.from_site} -> {plan.to_site})"
+
+
+@tell.register(ev.Resumed)
+def _resumed(body: ev.Resumed, *_: object) -> str:
+    return f"resumed by {body.by}"
+
+
+@tell.register(ev.Gated)
+def _gated(body: ev.Gated, *_: object) -> str | None:
+    if body.ok is True:
+        return None
+    return _with(f"gate {body.gate}: {'no answer' if body.ok is None else 'no'}", body.detail)
+
+
+@tell.register(ev.Watching)
+def _watching(body: ev.Watching, *_: object) -> str:
+    return f"observer {body.observer}: watching"
+
+
+@tell.register(ev.Ready)
+def _ready(body: ev.Ready, *_: object) -> str:
+    names = {
+        "watch": "observers are up",
+        "baseline": "baseline taken",
+        "settled": "service settled",
+        "collected": "evidence collected",
+    }
+    name = names.get(body.stage, body.stage)
+    return _with(name if body.ok is True else f"{name}: NOT", body.detail)
+
+
+@tell.register(ev.Started)
+def _started(body: ev.Started, _: Stamp, state: State) -> str:
+    step = state.progress[body.step].step
+    again = f" again (attempt {body.attempt})" if body.attempt > 1 else ""
+    expected = f", expected {figures.chosen(step.expect_s)}" if step.expect_s else ""
+    return f"step {body.step}: started{again} ({step.uses} at {step.place}{expected})"
+
+
+@tell.register(ev.Looked)
+def _looked(body: ev.Looked, *_: object) -> str:
+    return _with(f"step {body.step}: {'no answer' if body.ok is None else 'not yet'}", body.detail)
+
+
+@tell.register(ev.Retried)
+def _retried(body: ev.Retried, *_: object) -> str:
+    return _with(f"step {body.step}: asked again (attempt {body.attempt})", body.why)
+
+
+@tell.register(ev.Effective)
+def _effective(body: ev.Effective, *_: object) -> str:
+    return _with(f"step {body.step}: {'in effect' if body.ok is True else 'NOT seen in effect'}", body.detail)
+
+
+@tell.register(ev.Ended)
+def _ended(body: ev.Ended, at: Stamp, state: State) -> str:
+    one = state.progress[body.step]
+    took = f" ({figures.measured(at.since(one.started))})" if one.started is not None else ""
+    outcome = "found done" if body.adopted else body.outcome.value
+    loud = outcome if outcome in ("done", "found done") else outcome.upper()
+    return _with(f"step {body.step}: {loud}{took}", body.detail)
+
+
+@tell.register(ev.Asked)
+def _asked(body: ev.Asked, _: Stamp, state: State) -> str:
+    step = state.progress[body.step].step
+    said = f": {short(step.say)}" if step.say else ""
+    if not state.plan.ask:
+        return f"step {body.step}: asks{said} (the rehearsal answers itself)"
+    return f"step {body.step}: ASKS{said} (`drills approve {body.step}` or `drills reject {body.step}`)"
+
+
+@tell.register(ev.Told)
+def _told(body: ev.Told, *_: object) -> str:
+    return _with(f"{body.by}: {body.word.value}{f' {body.step}' if body.step else ''}", body.note)
+
+
+@tell.register(ev.Guarded)
+def _guarded(body: ev.Guarded, *_: object) -> str:
+    return _with(f"guard {body.guard}: {'no answer' if body.ok is None else 'NO'}", body.detail)
+
+
+@tell.register(ev.TimedOut)
+def _timed_out(body: ev.TimedOut, *_: object) -> str:
+    limit = figures.chosen(body.after_s)
+    if body.step == HOLD:
+        return f"nobody decided within {limit}"
+    return f"step {body.step}: no end within {limit}" if body.step else f"the drill's deadline of {limit} has passed"
+
+
+@tell.register(ev.UndoStarted)
+def _undo_started(body: ev.UndoStarted, *_: object) -> str:
+    return f"step {body.step}: taking it back"
+
+
+@tell.register(ev.Undid)
+def _undid(body: ev.Undid, *_: object) -> str:
+    if body.left_alone:
+        return _with(f"step {body.step}: LEFT ALONE", body.left_alone)
+    return _with(f"step {body.step}: undone", body.detail)
+
+
+@tell.register(ev.UndoFailed)
+def _undo_failed(body: ev.UndoFailed, *_: object) -> str:
+    by_hand = f"; by hand: {' ; '.join(body.by_hand)}" if body.by_hand else ""
+    return f"step {body.step}: UNDO FAILED: {short(body.error)}{by_hand}"
+
+
+@tell.register(ev.Parked)
+def _parked(body: ev.Parked, *_: object) -> str:
+    return f"parked by {body.by}: `drills resume` goes on"
+
+
+@tell.register(ev.WorldGone)
+def _world_gone(body: ev.WorldGone, *_: object) -> str:
+    return _with("the sandbox is gone", body.detail)
+
+
+@tell.register(ev.Finished)
+def _finished(body: ev.Finished, *_: object) -> str:
+    return f"over: {body.status} (exit {body.exit_code})"

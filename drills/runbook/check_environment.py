@@ -1,0 +1,112 @@
+"""Everything that must hold in an environment, beyond what each field says for itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drills.runbook.environment import EnvironmentKind
+from drills.runbook.interpolate import references
+from drills.runbook.names import SITE_FACTS
+from drills.runbook.problems import did_you_mean
+from drills.runbook.works import check_fields
+from drills.runbook.world import SANDBOX_SITE_VALUES, SANDBOX_VALUES
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drills.runbook.environment import Environment, Spot
+    from drills.runbook.problems import Problems
+    from drills.runbook.works import Works
+    from drills.yamldoc import Node, Where
+
+RESERVED = ("from", "to")
+
+
+def check_environment(environment: Environment, works: Works, problems: Problems) -> None:
+    """Check accounts, names, sandbox values, the ``active`` probe and the world."""
+    sandbox = environment.kind is EnvironmentKind.SANDBOX
+    for group, spots in (("sites", environment.sites), ("places", environment.places)):
+        for name, spot in spots.items():
+            _spot((group, name), name, spot, problems)
+    for name in environment.places.keys() & environment.sites.keys():
+        problems.add(("places", name), f"{name!r} is a site already; give the place another name")
+    _values(("values",), environment.values, SANDBOX_VALUES if sandbox else None, problems)
+    for name, site in environment.sites.items():
+        where = ("sites", name, "values")
+        _values(where, site.values, SANDBOX_SITE_VALUES if sandbox else None, problems)
+        for value in site.values:
+            if value in SITE_FACTS:
+                problems.add(
+                    (*where, value), f"{value!r} is known of every site by itself; give the value another name"
+                )
+    _active(environment, works, problems)
+    _world(environment, problems)
+    if environment.drills is not None and environment.kind is not EnvironmentKind.PRODUCTION:
+        problems.add(("drills",), "'drills: allowed' has a meaning only in production; remove it")
+
+
+def _spot(where: Where, name: str, spot: Spot, problems: Problems) -> None:
+    if name in RESERVED:
+        problems.add(where, f"{name!r} is a direction, not a name; give it another, such as its region's")
+    if spot.role is not None:
+        account = spot.role.split(":")[4]
+        if account != spot.account:
+            problems.add(
+                (*where, "role"),
+                f"the role is of account {account}, and this place is in {spot.account}; mend one of them",
+            )
+
+
+def _values(where: Where, values: Mapping[str, Node], sandbox: tuple[str, ...] | None, problems: Problems) -> None:
+    for reference in references(dict(values), where):
+        shown = f"${{{reference.name}}}"
+        if not reference.name or reference.head != "sandbox":
+            problems.add(reference.where, f"{shown}: a value names nothing but ${{sandbox.x}}; write it out, or $${{")
+        elif sandbox is None:
+            problems.add(reference.where, f"{shown} has a meaning only in an environment of kind sandbox; write it out")
+        elif reference.tail not in sandbox:
+            problems.add(
+                reference.where,
+                f"{shown}: a sandbox tells no {reference.tail!r} here; {did_you_mean(reference.tail, sandbox)}",
+            )
+
+
+def _active(environment: Environment, works: Works, problems: Problems) -> None:
+    if environment.active is None:
+        return
+    probe = environment.active
+    found = works.find(Kind.PROBE, probe.probe)
+    if isinstance(found, str):
+        problems.add(("active", "probe"), found)
+        return
+    check_fields(found, probe.with_, {}, ("active", "with"), problems)
+    for reference in references(probe.with_, ("active", "with")):
+        shown = f"${{{reference.name}}}"
+        if reference.head == "site":
+            for name, site in environment.sites.items():
+                if reference.tail not in (*site.values, *SITE_FACTS):
+                    hint = did_you_mean(reference.tail, (*site.values, *SITE_FACTS))
+                    problems.add(reference.where, f"{shown}: site {name} has no value {reference.tail!r}; {hint}")
+        elif reference.head or reference.name not in environment.values:
+            problems.add(reference.where, f"{shown}: here only ${{site.x}} and the environment's own values are known")
+
+
+def _world(environment: Environment, problems: Problems) -> None:
+    if environment.kind is not EnvironmentKind.SANDBOX:
+        if environment.world is not None:
+            problems.add(("world",), "only a sandbox builds its world; remove it, or write 'kind: sandbox'")
+        return
+    if environment.world is None:
+        if not problems.is_broken(("world",)) and not problems.has_broken_field(("world",)):
+            problems.add(("kind",), "a sandbox needs 'world:', which says what is built; add it")
+        return
+    sites = environment.sites
+    if environment.world.primary not in sites:
+        name = environment.world.primary
+        problems.add(("world", "primary"), f"there is no site {name!r}; {did_you_mean(name, sites)}")
+    for name, count in environment.world.capacity.items():
+        if name not in sites:
+            problems.add(("world", "capacity", name), f"there is no site {name!r}; {did_you_mean(name, sites)}")
+        if not 0 <= count <= 20:  # noqa: PLR2004 - each is a process on this machine
+            problems.add(("world", "capacity", name), f"{count} is no capacity for one machine; write 0 to 20")

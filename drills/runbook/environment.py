@@ -1,0 +1,84 @@
+"""What a person writes about where drills may happen: sites, accounts, values, scope. Cannot be widened elsewhere."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from drills.runbook.fields import Account, Name, Region, Role, Scalar, Span, Text, Wait, Written
+
+
+class EnvironmentKind(StrEnum):
+    """How much may break there."""
+
+    SANDBOX = "sandbox"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class Spot(Written):
+    """One account and region that is no site, such as where DNS is kept."""
+
+    account: Account
+    region: Region
+    role: Role | None = None
+
+
+class Site(Spot):
+    """One of the places between which a service moves, with the values that runbooks name as ``${from.x}``."""
+
+    values: dict[Name, Scalar] = Field(default_factory=dict)
+
+
+class Active(Written):
+    """How a site is asked whether it is the active one; ``${site.x}`` is the value of the site asked."""
+
+    probe: Text
+    with_: dict[str, JsonValue] = Field(default_factory=dict, alias="with")
+    timeout: Span = timedelta(seconds=10)
+
+
+class Scope(Written):
+    """What may be touched: by tag, and what cannot be tagged by its exact id."""
+
+    tags: dict[str, Text] = Field(default_factory=dict)
+    max_targets: int = Field(default=10, ge=1, le=10_000)
+    allow: tuple[Text, ...] = ()
+
+
+class Outage(StrEnum):
+    """How a site of a sandbox dies: its processes killed, or its packets swallowed."""
+
+    KILL = "kill"
+    BLACKHOLE = "blackhole"
+
+
+class World(Written):
+    """What the sandbox builds before a rehearsal."""
+
+    primary: Name
+    capacity: dict[Name, int] = Field(default_factory=dict)
+    wan_delay: Wait = timedelta(milliseconds=20)
+    record: Text
+    ttl: Span = timedelta(seconds=1)
+    outage: Outage = Outage.KILL
+
+
+class Environment(Written):
+    """A whole environment."""
+
+    environment: Name
+    kind: EnvironmentKind
+    home: Region
+    sites: dict[Name, Site] = Field(min_length=1, max_length=20)
+    places: dict[Name, Spot] = Field(default_factory=dict)
+    values: dict[Name, Scalar] = Field(default_factory=dict)
+    active: Active | None = None
+    scope: Scope = Field(default_factory=Scope)
+    resolver: Text | None = None
+    dns_ttl: Span | None = None
+    world: World | None = None
+    drills: Literal["allowed"] | None = None

@@ -1,0 +1,107 @@
+"""The small types that runbooks and environments are written in, each with an error that names its repair."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final, cast
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from drills import durations
+
+LONGEST: Final = timedelta(days=30)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
+_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+")
+_TWELVE: Final = re.compile(r"[0-9]{12}")
+
+
+class Written(BaseModel):
+    """Something a person writes: unknown fields are errors, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def mapping(value: object) -> dict[str, object] | None:
+    """Give a YAML mapping as such, None for anything else."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _wrong(message: str) -> ValueError:
+    """Say what is wrong with a value: pydantic collects ``ValueError``, and lets ``TypeError`` through."""
+    return ValueError(message)
+
+
+def _span(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise _wrong(f"{value} has no unit: write {value}s, {value}m or {value}ms")
+    if not isinstance(value, str):
+        raise _wrong("must be a duration: write a number and a unit, as in 100ms, 90s")
+    span = durations.parse(value)
+    if span > LONGEST:
+        raise _wrong(f"{value} is too long; write at most 30d")
+    return span
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise _wrong("must be longer than nothing; write at least 1ms")
+    return value
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, int | float | bool):
+        raise _wrong(f"{value} is not text; write it in quotes: '{value}'")
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise _wrong(f"{value!r} is not a name; use letters, digits, '-' and '_', at most 64")
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, int | float | bool):
+        raise _wrong(f"{value} is not text; write it in quotes: '{value}'")
+    if not isinstance(value, str) or not value.strip():
+        raise _wrong("must be text, and not empty; write some")
+    return value
+
+
+def _account(value: Any) -> str:
+    if isinstance(value, int | float):
+        raise _wrong(f'an account number must be quoted, or its leading zeros are lost: write "{value:0>12}"')
+    if not isinstance(value, str) or not _TWELVE.fullmatch(value):
+        raise _wrong(f'{value!r} is not an account number; write 12 digits in quotes, as in "111122223333"')
+    return value
+
+
+def _region(value: Any) -> str:
+    if not isinstance(value, str) or not _REGION.fullmatch(value):
+        raise _wrong(f"{value!r} is not a region; write it as in us-east-1")
+    return value
+
+
+def _role(value: Any) -> str:
+    if not isinstance(value, str) or not _ROLE.fullmatch(value):
+        raise _wrong(f"{value!r} is not a role; write its ARN, as in arn:aws:iam::111122223333:role/drills")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise _wrong("must be text, a number, true or false; a list or mapping has no place here")
+
+
+_written_span = PlainSerializer(lambda value: durations.show(value.total_seconds()), return_type=str)
+Span = Annotated[
+    timedelta, BeforeValidator(_span, json_schema_input_type=str), AfterValidator(_positive), _written_span
+]
+"""A duration longer than nothing; a bare number is refused."""
+Wait = Annotated[timedelta, BeforeValidator(_span, json_schema_input_type=str), _written_span]
+"""A duration that may be ``0s``."""
+Name = Annotated[str, BeforeValidator(_name), Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})]
+Text = Annotated[str, BeforeValidator(_text)]
+Account = Annotated[str, BeforeValidator(_account), Field(json_schema_extra={"pattern": "^[0-9]{12}$"})]
+Region = Annotated[str, BeforeValidator(_region)]
+Role = Annotated[str, BeforeValidator(_role)]
+Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar, json_schema_input_type=str | int | float | bool)]

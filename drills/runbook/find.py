@@ -1,0 +1,113 @@
+"""Find runbooks and environments by what people call them. Reads headers only; imports no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from drills import yamldoc
+from drills.errors import Invalid, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNBOOKS: Final = Path("runbooks")
+ENVIRONMENTS: Final = Path("environments")
+MOST_FILES: Final = 2_000
+_ENDINGS: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a runbook says about itself at its top; ``broken`` says why it could not be read."""
+
+    path: Path
+    name: str
+    title: str = ""
+    service: str = ""
+    severity: str = ""
+    strategy: str = ""
+    owner: str = ""
+    broken: str = ""
+
+    def json(self) -> dict[str, str]:
+        """Give the header as JSON."""
+        return {
+            "file": str(self.path),
+            "runbook": self.name,
+            "title": self.title,
+            "service": self.service,
+            "severity": self.severity,
+            "strategy": self.strategy,
+            "owner": self.owner,
+        }
+
+
+def runbook_path(name: str, folder: Path = RUNBOOKS) -> Path:
+    """Find a runbook by its path, its file's name or its own name; ``Usage`` names the nearest."""
+    return _path(name, folder, "runbook")
+
+
+def environment_path(name: str, folder: Path = ENVIRONMENTS) -> Path:
+    """Find an environment by its path, its file's name or its own name; ``Usage`` names the nearest."""
+    return _path(name, folder, "environment")
+
+
+def headers(folder: Path = RUNBOOKS) -> Iterator[Header]:
+    """Give the header of every runbook in ``folder``, sorted by file name."""
+    for path in files(folder):
+        try:
+            data = yamldoc.load(path).data
+        except Invalid as error:
+            yield Header(path, path.stem, broken=str(error.problems[0]))
+            continue
+        if not isinstance(data, dict) or "runbook" not in data:
+            continue
+        said = {key: value for key, value in data.items() if isinstance(value, str)}
+        yield Header(
+            path,
+            said.get("runbook", path.stem),
+            said.get("title", ""),
+            said.get("service", ""),
+            said.get("severity", ""),
+            said.get("strategy", ""),
+            said.get("owner", ""),
+        )
+
+
+def files(folder: Path) -> list[Path]:
+    """Give the YAML files of ``folder``, sorted; none when it is not there."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS and path.is_file())[:MOST_FILES]
+
+
+def _path(name: str, folder: Path, what: str) -> Path:
+    given = Path(name)
+    if given.suffix in _ENDINGS or "/" in name:
+        if given.is_file():
+            return given
+        if "/" in name:
+            raise Usage(f"there is no {what} file {name}; check the path")
+    by_file = {path.stem: path for path in files(folder)} | {path.name: path for path in files(folder)}
+    if name in by_file:
+        return by_file[name]
+    own = {_own_name(path, what): path for path in files(folder)}
+    if name in own:
+        return own[name]
+    from difflib import get_close_matches
+
+    stems = sorted({path.stem for path in files(folder)} | (own.keys() - {""}))
+    near = get_close_matches(name, stems, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}?" if near else f"{folder}/ holds: {', '.join(stems) or 'none'}"
+    raise Usage(f"there is no {what} {name!r}; {hint}")
+
+
+def _own_name(path: Path, what: str) -> str:
+    try:
+        data = yamldoc.load(path).data
+    except Invalid:
+        return ""
+    value = data.get(what) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,98 @@
+"""Read a runbook or an environment whole: every error at once, each with file and line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drills import yamldoc
+from drills.errors import Invalid, Problem
+from drills.runbook import find
+from drills.runbook.check import Checked, check_runbook
+from drills.runbook.check_environment import check_environment
+from drills.runbook.environment import Environment
+from drills.runbook.lint import lint
+from drills.runbook.model import Runbook
+from drills.runbook.problems import Problems, did_you_mean, read
+from drills.runbook.works import Works
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drills.yamldoc import Doc, Node
+
+_RUNBOOK: dict[str, Node] = {"runbook": "unnamed", "title": "untitled", "steps": []}
+_ENVIRONMENT: dict[str, Node] = {
+    "environment": "unnamed",
+    "kind": "staging",
+    "home": "us-east-1",
+    "sites": {"unnamed": {"account": "000000000000", "region": "us-east-1"}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRunbook:
+    """A runbook that holds: its model, where each line stands, what the checks found out, and the warnings."""
+
+    model: Runbook
+    doc: Doc
+    path: Path
+    checked: Checked
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEnvironment:
+    """An environment that holds: its model and where each line stands."""
+
+    model: Environment
+    doc: Doc
+    path: Path
+
+
+def load_runbook(path: Path) -> LoadedRunbook:
+    """Read and check the runbook at ``path``; ``Invalid`` carries everything wrong with it."""
+    return read_runbook(yamldoc.load(path), path)
+
+
+def read_runbook(doc: Doc, path: Path) -> LoadedRunbook:
+    """Check a runbook that has been parsed; ``path`` says beside which others it stands."""
+    problems = Problems(doc)
+    works = Works()
+    runbook = read(Runbook, problems, _RUNBOOK)
+    checked = None
+    if runbook is not None:
+        checked = check_runbook(runbook, works, problems)
+        lint(runbook, checked, problems)
+        _failback(runbook, path, problems)
+    if problems.found or runbook is None or checked is None:
+        raise Invalid(problems.found)
+    return LoadedRunbook(runbook, doc, path, checked, tuple(sorted(set(problems.warnings))))
+
+
+def load_environment(path: Path) -> LoadedEnvironment:
+    """Read and check the environment at ``path``; ``Invalid`` carries everything wrong with it."""
+    return read_environment(yamldoc.load(path), path)
+
+
+def read_environment(doc: Doc, path: Path) -> LoadedEnvironment:
+    """Check an environment that has been parsed."""
+    problems = Problems(doc)
+    environment = read(Environment, problems, _ENVIRONMENT)
+    if environment is not None:
+        check_environment(environment, Works(), problems)
+    if problems.found or environment is None:
+        raise Invalid(problems.found)
+    return LoadedEnvironment(environment, doc, path)
+
+
+def _failback(runbook: Runbook, path: Path, problems: Problems) -> None:
+    name = runbook.finally_.failback
+    if name is None:
+        return
+    beside = {one.name: one for one in find.headers(path.parent)}
+    if name not in beside:
+        hint = did_you_mean(name, set(beside) - {runbook.runbook})
+        problems.add(("finally",), f"finally: there is no runbook {name!r} beside this one; {hint}")
+    elif name == runbook.runbook:
+        problems.add(("finally",), f"finally: {name!r} is this runbook itself; name the one that leads back")

@@ -1,0 +1,285 @@
+"""What a person writes in a runbook. Read once, checked whole, frozen; it knows no account and runs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pydantic import Field, JsonValue, model_validator
+
+from drills.runbook.fields import Name, Scalar, Span, Text, Wait, Written, mapping
+from drills.timeline.marks import Mark
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from drills.yamldoc import Where
+
+
+class Strategy(StrEnum):
+    """How the service is meant to survive."""
+
+    BACKUP_RESTORE = "backup-restore"
+    PILOT_LIGHT = "pilot-light"
+    WARM_STANDBY = "warm-standby"
+    ACTIVE_ACTIVE = "active-active"
+    MULTI_AZ = "multi-az"
+    FAULT_INJECTION = "fault-injection"
+
+
+FAILOVER: Final = frozenset({Strategy.BACKUP_RESTORE, Strategy.PILOT_LIGHT, Strategy.WARM_STANDBY})
+"""Strategies in which authority over the data moves, so that the old side must be fenced."""
+
+
+class Only(StrEnum):
+    """A mode to which a step can be limited."""
+
+    REHEARSE = "rehearse"
+    RUN = "run"
+    INCIDENT = "incident"
+
+
+class ParameterType(StrEnum):
+    """What a parameter holds. A secret is a reference (``env:``, ``secretsmanager:``, ``ssm:``), never the secret."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    SECRET = "secret"  # noqa: S105 - the word itself
+
+
+class Parameter(Written):
+    """A value that may be set when a drill starts."""
+
+    type: ParameterType = ParameterType.STRING
+    default: Scalar | None = None
+    help: Text | None = None
+
+
+class Target(Written):
+    """Two marks and the longest time between them; ``from`` names the clock, ``seen_by`` the observers that judge."""
+
+    begins: Mark = Field(alias="from")
+    ends: Mark = Field(alias="to")
+    within: Span
+    seen_by: tuple[Name, ...] = ()
+
+    SHORT: ClassVar[dict[str, tuple[Mark, Mark]]] = {
+        "rto": (Mark.DISASTER, Mark.SERVICE_RESTORED),
+        "rpo": (Mark.RECOVERY_POINT, Mark.DISASTER),
+    }
+
+
+class Expect(Written):
+    """What makes an answer good."""
+
+    status: int = Field(default=200, ge=100, le=599)
+    body: str = ""
+
+
+class ServedBy(Written):
+    """How an answer tells which site gave it."""
+
+    header: Name
+
+
+class Resolve(StrEnum):
+    """How a prober finds the address: asked fresh each time, kept for its TTL, or given."""
+
+    FRESH = "fresh"
+    TTL = "ttl"
+    DIRECT = "direct"
+
+
+class Availability(Written):
+    """One observer of what users feel."""
+
+    id: Name
+    http: Text
+    method: Name = "GET"
+    expect: Expect = Expect.model_construct(status=200, body="")
+    served_by: ServedBy | None = None
+    every: Span = timedelta(milliseconds=100)
+    timeout: Span = timedelta(seconds=1)
+    stable_for: Span = timedelta(seconds=10)
+    resolve: Resolve = Resolve.FRESH
+    connect_to: str = ""
+
+
+class Sql(Written):
+    """Where markers are written (the old primary) and read (the survivor)."""
+
+    write: Text
+    read: Text
+
+
+class Data(Written):
+    """One ledger of markers."""
+
+    id: Name
+    sql: Sql
+    every: Span = timedelta(milliseconds=50)
+    timeout: Span = timedelta(seconds=1)
+    ordered: bool = True
+
+
+class Measure(Written):
+    """Who watches, from before the first step until the service has been stable."""
+
+    availability: tuple[Availability, ...] = ()
+    data: tuple[Data, ...] = ()
+    baseline: Wait = timedelta(seconds=2)
+
+
+class Retry(Written):
+    """How often a step may be begun in all."""
+
+    attempts: int = Field(default=3, ge=1, le=20)
+
+
+class Do(StrEnum):
+    """What happens when a step does not end well."""
+
+    HOLD = "hold"
+    CONTINUE = "continue"
+    UNDO = "undo"
+    ASK = "ask"
+    RUN = "run"
+
+
+class Failing(Written):
+    """``on_failure``: a word, or ``{run: STEP}``."""
+
+    do: Do = Field(default=Do.HOLD, exclude=True)
+    run: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        words = ("hold", "continue", "undo", "ask")
+        if isinstance(value, str) and value in words:
+            return {"do": value}
+        given = mapping(value)
+        if given is not None and set(given) == {"run"}:
+            return {"do": "run", **given}
+        raise ValueError(f"write one of {', '.join(words)}, or {{run: STEP}}")
+
+
+class Step(Written):
+    """One step, or a ``parallel:`` block of steps that wait only for what stands above the block."""
+
+    id: Name | None = None
+    say: Text | None = None
+    action: Text | None = None
+    fault: Text | None = None
+    probe: Text | None = None
+    operator: Text | None = None
+    parallel: tuple[Step, ...] | None = None
+    at: Name | None = None
+    with_: dict[str, JsonValue] = Field(default_factory=dict, alias="with")
+    by_hand: Text | None = None
+    needs: tuple[Name, ...] | None = None
+    only: tuple[Only, ...] = ()
+    when: Text | None = None
+    show: tuple[Text, ...] = ()
+    mark: Mark | None = None
+    expect: Span | None = None
+    timeout: Span | None = None
+    every: Span | None = None
+    tolerance: int = Field(default=0, ge=0, le=1000)
+    retry: Retry = Retry.model_construct(attempts=3)
+    best_effort: Span | None = None
+    on_failure: Failing = Failing.model_construct(do=Do.HOLD, run=None)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every kind this step says it is: exactly one when it is right."""
+        return tuple(kind for kind in Kind if getattr(self, kind.value) is not None)
+
+    @property
+    def uses(self) -> str:
+        """The name in the catalogue, empty when the step names none."""
+        return next((str(getattr(self, kind.value)) for kind in self.kinds), "")
+
+
+class End(Written):
+    """``finally``: ``keep``, ``undo`` or ``{failback: NAME}``."""
+
+    undo: bool = False
+    failback: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, str) and value in ("keep", "undo"):
+            return {"undo": value == "undo"}
+        given = mapping(value)
+        if given is not None and set(given) == {"failback"}:
+            return given
+        raise ValueError("write keep, undo, or {failback: NAME of a runbook beside this one}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One step where it stands: its section, its path in the file, and its block among ``steps``."""
+
+    section: str
+    where: Where
+    block: int
+    step: Step
+
+
+class Runbook(Written):
+    """A whole runbook, written against the sites ``from`` and ``to``."""
+
+    runbook: Name
+    title: Text
+    strategy: Strategy | None = None
+    service: Text | None = None
+    severity: Text | None = None
+    owner: Text | None = None
+    parameters: dict[Name, Parameter] = Field(default_factory=dict)
+    objectives: dict[Name, Target] = Field(default_factory=dict)
+    measure: Measure = Field(default_factory=Measure)
+    before: tuple[Step, ...] = ()
+    guard: tuple[Step, ...] = ()
+    steps: tuple[Step, ...]
+    after: tuple[Step, ...] = ()
+    finally_: End = Field(default=End.model_construct(undo=False, failback=None), alias="finally")
+    no_fence: Text | None = None
+    deadline: Span | None = None
+    hold_for: Wait = timedelta(minutes=15)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_objectives(cls, value: Any) -> Any:
+        """Write out ``rto: 5m`` as its two marks."""
+        given = mapping(value)
+        goals = None if given is None else mapping(given.get("objectives"))
+        if given is None or goals is None:
+            return value
+        return {**given, "objectives": {name: _long(name, goal) for name, goal in goals.items()}}
+
+    def listed(self) -> Iterator[Listed]:
+        """Give every step in reading order, those inside parallel blocks too."""
+        for section in ("before", "guard", "steps", "after"):
+            top: tuple[Step, ...] = getattr(self, section)
+            for number, step in enumerate(top):
+                where = (section, number)
+                if step.parallel is None:
+                    yield Listed(section, where, number, step)
+                    continue
+                for inner, item in enumerate(step.parallel):
+                    yield Listed(section, (*where, "parallel", inner), number, item)
+
+
+def _long(name: str, goal: object) -> object:
+    """Write one objective in its long form."""
+    marks = Target.SHORT.get(name)
+    if marks is None or mapping(goal) is not None:
+        return goal
+    return {"from": marks[0], "to": marks[1], "within": goal}

@@ -1,0 +1,54 @@
+"""JSON Schemas for editors, made from the models; the short forms that people write stand in them too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from drills import catalog
+from drills.runbook.environment import Environment
+from drills.runbook.model import Do, Runbook
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from drills.timeline.facts import Json
+
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+_DURATION: Final[dict[str, Json]] = {
+    "type": "string",
+    "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$",
+    "description": "A number and a unit, as in 100ms, 90s, 5m, 1h30m.",
+}
+
+
+def runbook_schema() -> dict[str, Json]:
+    """Give the schema of runbooks, with the names of the catalogue."""
+    schema = _finished(cast("dict[str, Json]", Runbook.model_json_schema(by_alias=True)), "drills runbook")
+    definitions = cast("dict[str, dict[str, Json]]", schema["$defs"])
+    words: list[Json] = [do.value for do in Do if do is not Do.RUN]
+    definitions["Failing"] = {"anyOf": [{"enum": words}, _only("run", "Id of the step that runs instead.")]}
+    definitions["End"] = {
+        "anyOf": [{"enum": ["keep", "undo"]}, _only("failback", "Name of a runbook beside this one.")]
+    }
+    definitions["Target"] = {"anyOf": [dict(_DURATION), definitions["Target"]]}
+    step = cast("dict[str, dict[str, Json]]", definitions["Step"]["properties"])
+    for kind in Kind:
+        step[kind.value] = {"enum": list(catalog.names(kind)), "description": f"The {kind.value} this step is."}
+    return schema
+
+
+def environment_schema() -> dict[str, Json]:
+    """Give the schema of environments."""
+    return _finished(cast("dict[str, Json]", Environment.model_json_schema(by_alias=True)), "drills environment")
+
+
+def _only(field: str, description: str) -> dict[str, Json]:
+    return {
+        "type": "object",
+        "properties": {field: {"type": "string", "description": description}},
+        "required": [field],
+        "additionalProperties": False,
+    }
+
+
+def _finished(schema: dict[str, Json], title: str) -> dict[str, Json]:
+    return {"$schema": _DRAFT, **schema, "title": title}

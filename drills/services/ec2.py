@@ -1,0 +1,276 @@
+"""EC2 instances: stop them, start them, see that they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from pydantic import Field, model_validator
+
+from drills.aws.classify import mapped
+from drills.errors import Rejected
+from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec
+from drills.services.tags import sentence
+from drills.timeline.facts import Before, Facts, Receipt
+from drills.work import Aws, Observation, Undone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+
+GONE: Final = frozenset({"shutting-down", "terminated"})
+MOST_FOUND: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The chosen instances and their states."""
+
+    states: dict[str, str]
+
+    def in_state(self, *states: str) -> list[str]:
+        """Give the instances that are in one of these states."""
+        return sorted(instance for instance, state in self.states.items() if state in states)
+
+    def tell(self) -> str:
+        """Say how many are in which state."""
+        counts = {state: list(self.states.values()).count(state) for state in sorted(set(self.states.values()))}
+        return ", ".join(f"{count} {state}" for state, count in counts.items()) or "no instance"
+
+
+class _Chosen(Spec):
+    """Which instances: by id, or by tags with an upper bound."""
+
+    ids: tuple[str, ...] = Field(default=(), max_length=100, description="Instance ids.")
+    tags: dict[str, str] = Field(default_factory=dict, description="All of these tags must be there.")
+    most: int = Field(default=10, ge=1, le=500, description="More instances than this behind the tags are refused.")
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> Self:
+        if bool(self.ids) == bool(self.tags):
+            raise ValueError("choose the instances by `ids` or by `tags`, one of the two")
+        return self
+
+    def _look(self, aws: Aws) -> _Seen:
+        """Read the states of the chosen instances; those behind tags without the ones that are gone."""
+        if self.ids:
+            return look(aws, self.ids)
+        named: list[FilterTypeDef] = [{"Name": f"tag:{key}", "Values": [value]} for key, value in self.tags.items()]
+        seen = _describe(aws, named)
+        alive = _Seen({instance: state for instance, state in seen.states.items() if state not in GONE})
+        if len(alive.states) > self.most:
+            raise Rejected(
+                f"the tags choose {len(alive.states)} instances, at most {self.most} are allowed: see `most`"
+            )
+        return alive
+
+    def _capture(self, aws: Aws) -> Before:
+        with mapped(writes=False):
+            seen = self._look(aws)
+        if not seen.states:
+            raise Rejected(f"no instance has the tags {self.tags} in {aws.place.region}")
+        gone = seen.in_state(*GONE)
+        if gone:
+            raise Rejected(f"{sentence(gone)} is terminated")
+        return Before(region=aws.place.region, states=dict(seen.states))
+
+
+def look(aws: Aws, ids: Iterable[str]) -> _Seen:
+    """Read the states of instances by id; AWS refuses ids it does not know."""
+    ec2: EC2Client = aws.client("ec2")
+    answer = ec2.describe_instances(InstanceIds=list(ids))
+    return _Seen(
+        {
+            instance.get("InstanceId", ""): instance.get("State", {}).get("Name", "")
+            for reservation in answer["Reservations"]
+            for instance in reservation.get("Instances", [])
+        }
+    )
+
+
+def _describe(aws: Aws, filters: list[FilterTypeDef]) -> _Seen:
+    ec2: EC2Client = aws.client("ec2")
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters, PaginationConfig={"MaxItems": MOST_FOUND})
+    return _Seen(
+        {
+            instance.get("InstanceId", ""): instance.get("State", {}).get("Name", "")
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation.get("Instances", [])
+        }
+    )
+
+
+class StopInstances(_Chosen, FaultSpec):
+    """Stop instances, and start again those that ran before when the fault is taken back.
+
+    Instances of an Auto Scaling group are replaced when they stop: set its capacity instead, or suspend it.
+    ``force`` skips the shutdown of the operating system, as losing the host would.
+
+    .. code-block:: yaml
+
+        fault: ec2.stop_instances
+        with:
+          tags: {service: orders, role: app}
+          most: 4
+          force: true
+    """
+
+    name: ClassVar[str] = "ec2.stop_instances"
+    permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:StartInstances", "ec2:StopInstances")
+    holds_authority: ClassVar[bool] = True  # what was stopped may hold the old writer
+    effect_timeout: ClassVar[timedelta] = timedelta(minutes=5)
+
+    force: bool = Field(default=False, description="Do not wait for the operating system.")
+
+    def capture(self, aws: Aws) -> Before:
+        """Remember the state of each."""
+        return self._capture(aws)
+
+    def already(self, aws: Aws) -> Observation:
+        """Say whether none of them runs."""
+        with mapped(writes=False):
+            seen = self._look(aws)
+        stopped = seen.in_state("stopped")
+        return Observation(ok=len(stopped) == len(seen.states) > 0, detail=seen.tell(), value=Facts(stopped=[*stopped]))
+
+    def perform(self, aws: Aws, before: Before) -> Receipt:
+        """Stop those that ran."""
+        ec2: EC2Client = aws.client("ec2")
+        targets = _were(before, "running", "pending")
+        if targets:
+            with mapped(writes=True):
+                ec2.stop_instances(InstanceIds=targets, Force=self.force)
+        return Receipt(stopped=[*targets])
+
+    def in_effect(self, aws: Aws) -> Observation:
+        """Say whether all are stopped."""
+        return self.already(aws)
+
+    def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
+        """Start those that ran before and are stopped now."""
+        del receipt
+        ec2: EC2Client = aws.client("ec2")
+        targets = _were(before, "running", "pending")
+        with mapped(writes=True):
+            seen = look(aws, targets) if targets else _Seen({})
+            # A start while one is still stopping is refused as a passing state, and asked for again.
+            down = seen.in_state("stopped", "stopping")
+            if down:
+                ec2.start_instances(InstanceIds=down)
+        gone = seen.in_state(*GONE)
+        left = f"{sentence(gone)} was terminated since" if gone else None
+        return Undone(f"{len(down)} of {len(targets)} instances started", left)
+
+    def restored(self, aws: Aws, before: Before) -> Observation:
+        """Say whether all that ran are running."""
+        return _all_in(aws, _were(before, "running", "pending"), "running")
+
+    def by_hand(self, before: Before) -> tuple[str, ...]:
+        """Give the command that starts them."""
+        return _command("start-instances", before, _were(before, "running", "pending"))
+
+
+class StartInstances(_Chosen, ActionSpec):
+    """Start instances, such as a pilot light's; taking it back stops those that were stopped before.
+
+    .. code-block:: yaml
+
+        action: ec2.start_instances
+        with:
+          ids: [i-0123456789abcdef0]
+    """
+
+    name: ClassVar[str] = "ec2.start_instances"
+    permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:StartInstances", "ec2:StopInstances")
+
+    def capture(self, aws: Aws) -> Before:
+        """Remember the state of each."""
+        return self._capture(aws)
+
+    def already(self, aws: Aws) -> Observation:
+        """Say whether all of them run."""
+        with mapped(writes=False):
+            seen = self._look(aws)
+        return Observation(ok=len(seen.in_state("running")) == len(seen.states) > 0, detail=seen.tell())
+
+    def perform(self, aws: Aws, before: Before) -> Receipt:
+        """Start those that were stopped."""
+        ec2: EC2Client = aws.client("ec2")
+        targets = _were(before, "stopped", "stopping")
+        if targets:
+            with mapped(writes=True):
+                ec2.start_instances(InstanceIds=targets)
+        return Receipt(started=[*targets])
+
+    def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
+        """Stop those that were stopped before and run now."""
+        del receipt
+        ec2: EC2Client = aws.client("ec2")
+        targets = _were(before, "stopped", "stopping")
+        with mapped(writes=True):
+            seen = look(aws, targets) if targets else _Seen({})
+            up = seen.in_state("running", "pending")
+            if up:
+                ec2.stop_instances(InstanceIds=up)
+        gone = seen.in_state(*GONE)
+        left = f"{sentence(gone)} was terminated since" if gone else None
+        return Undone(f"{len(up)} of {len(targets)} instances stopped", left)
+
+    def restored(self, aws: Aws, before: Before) -> Observation:
+        """Say whether all that were stopped are stopped."""
+        return _all_in(aws, _were(before, "stopped", "stopping"), "stopped")
+
+    def by_hand(self, before: Before) -> tuple[str, ...]:
+        """Give the command that stops them."""
+        return _command("stop-instances", before, _were(before, "stopped", "stopping"))
+
+
+class InstancesRunning(_Chosen, ProbeSpec):
+    """Say whether instances run: all of them, or at least ``count``.
+
+    .. code-block:: yaml
+
+        probe: ec2.instances_running
+        with:
+          tags: {service: orders}
+          count: 2
+    """
+
+    name: ClassVar[str] = "ec2.instances_running"
+    permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances",)
+
+    count: int | None = Field(default=None, ge=1, description="How many are enough; without it, all.")
+
+    def observe(self, aws: Aws) -> Observation:
+        """Look at the instances once."""
+        with mapped(writes=False):
+            seen = self._look(aws)
+        running = len(seen.in_state("running"))
+        enough = self.count if self.count is not None else max(1, len(seen.states))
+        return Observation(
+            ok=running >= enough, detail=f"{seen.tell()}; {enough} must run", value=Facts(running=running)
+        )
+
+
+def _were(before: Before, *states: str) -> list[str]:
+    known = before.record("states") if "states" in before else Facts()
+    return sorted(instance for instance, state in known.items() if state in states)
+
+
+def _all_in(aws: Aws, ids: list[str], state: str) -> Observation:
+    if not ids:
+        return Observation(ok=True, detail="no instance had to be changed back")
+    with mapped(writes=False):
+        seen = look(aws, ids)
+    return Observation(ok=len(seen.in_state(state)) == len(ids), detail=seen.tell())
+
+
+def _command(verb: str, before: Before, ids: list[str]) -> tuple[str, ...]:
+    if not ids:
+        return ()
+    return (f"aws ec2 {verb} --region {before.get('region', 'REGION')} --instance-ids {' '.join(ids)}",)

@@ -1,0 +1,138 @@
+"""Nothing of a data plane outlives its owner, whoever the owner is and however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from dataplane_world import alive, eventually, shared_memory_segments
+
+import drills
+from drills.clock import SystemClock
+
+pytestmark = pytest.mark.sandbox
+
+OWNER = """
+import json, sys, time
+from pathlib import Path
+from drills.sandbox.dataplane import DataPlane, SiteShape
+shapes = [SiteShape("east", primary=True), SiteShape("west", primary=False)]
+plane = DataPlane(Path(sys.argv[1]), shapes, wan_delay_s=0, ttl_s=1)
+plane.start()
+plane.set_instances("east", ["i-1", "i-2"])
+until = time.monotonic() + 20
+while len(plane.listening("east")) < 2 and time.monotonic() < until:
+    pass
+if sys.argv[2] == "blackhole":
+    plane.lose("east", "blackhole")
+data = str(plane._sites["east"].database._data.parent)
+print(json.dumps({"pids": [each.pid for each in plane.processes()], "data": data, "up": plane.is_writer("west")}))
+sys.stdout.flush()
+if sys.argv[2] == "stop":
+    plane.promote("west")
+    plane.stop()
+else:
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("state", ["up", "blackhole"])
+def test_after_sigkill_of_the_owner_nothing_is_left(tmp_path: Path, state: str) -> None:
+    segments = shared_memory_segments()
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path), state], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        told = json.loads(owner.stdout.readline())
+        assert len(told["pids"]) > 15
+        assert all(alive(pid) for pid in told["pids"])
+        began = time.monotonic()
+        owner.kill()
+        eventually(lambda: not [pid for pid in told["pids"] if alive(pid)], within_s=2)
+        assert time.monotonic() - began < 2
+    eventually(lambda: not Path(told["data"]).exists(), within_s=2)
+    assert shared_memory_segments() <= segments
+
+
+def test_after_sigkill_of_the_keeper_the_kernel_ends_its_children(tmp_path: Path) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path), "up"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        told = json.loads(owner.stdout.readline())
+        keeper = told["pids"][0]
+        os.kill(keeper, signal.SIGKILL)
+        eventually(lambda: not [pid for pid in told["pids"] if alive(pid)], within_s=2)
+        owner.kill()
+    shutil.rmtree(told["data"])  # nobody was left who could
+
+
+def test_an_ordinary_user_runs_one(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("every other test of the data plane ran as an ordinary user already")
+    python = _python_for_others()
+    if python is None:
+        pytest.skip("no Python of this version that an ordinary user may run, or this checkout is closed to others")
+    home = Path("/tmp") / f"drills-test-{os.getpid()}"  # noqa: S108 - pytest's own is closed to other users
+    home.mkdir(mode=0o700)
+    os.chown(home, 65534, 65534)
+    try:
+        done = subprocess.run(
+            [python, "-c", OWNER, str(home / "world"), "stop"],
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            cwd="/",
+            env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": _libraries(), "TMPDIR": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["up"] is False
+        assert not [pid for pid in told["pids"] if alive(pid)]
+        assert list(home.glob(".cache/drills/sandbox/cluster-*"))
+    finally:
+        shutil.rmtree(home)
+
+
+def _libraries() -> str:
+    return os.pathsep.join([str(Path(drills.__file__).parent.parent), *[path for path in sys.path if "site-packages" in path]])
+
+
+def _python_for_others() -> str | None:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+        try:
+            found = subprocess.run(
+                [python, "-c", "import drills, msgspec, psycopg, aiohttp"],
+                user=65534,
+                group=65534,
+                extra_groups=[],
+                cwd="/",
+                env={"PYTHONPATH": _libraries()},
+                capture_output=True,
+                timeout=30,
+                check=False,
+            )
+        except OSError:
+            continue
+        if found.returncode == 0:
+            return python
+    return None
+
+
+def test_the_clock_of_the_stamps_is_the_one_the_observers_read() -> None:
+    now = SystemClock().now()
+    assert abs(time.monotonic_ns() - now.mono_ns) < 1_000_000_000

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from click.testing import CliRunner
+
+from drills.cli.check import check
+from drills.errors import Invalid
+from drills.runbook.load import load_environment, load_runbook
+
+TOP = """\
+runbook: broken
+title: Something is wrong here
+strategy: fault-injection
+"""
+
+STEPS = """\
+steps:
+  - id: note
+    action: flow.nothing
+    at: to
+"""
+
+RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "an empty file": ("", 1, ("not a mapping", "name: value")),
+    "a tab": (TOP + "steps:\n\t- id: a\n", 5, ("indent with spaces",)),
+    "a missing quote": (TOP + 'owner: "me\n' + STEPS, 9, ("quotes",)),
+    "a colon in plain text": (TOP + "owner: a: b\n" + STEPS, 4, ("quote text that holds",)),
+    "a key twice": (TOP + "title: again\n" + STEPS, 4, ("'title' stands twice", "line 2", "remove one")),
+    "a python tag": (TOP + "owner: !!python/object:os.system x\n" + STEPS, 4, ("is not allowed", "plain value")),
+    "two documents": (TOP + STEPS + "---\na: b\n", 8, ("second document", "keep one")),
+    "an unknown alias": (TOP + "owner: *me\n" + STEPS, 4, ("define it with &me",)),
+    "a number as key": (TOP + "1: x\n" + STEPS, 4, ("a key must be text", "'1':")),
+    "an unknown field": (TOP + "ower: me\n" + STEPS, 4, ("unknown field 'ower'", "did you mean 'owner'?")),
+    "an unknown field of a step": (TOP + STEPS + "    tiemout: 3s\n", 8, ("did you mean 'timeout'?",)),
+    "a missing title": ("runbook: broken\n" + STEPS, 1, ("'title' is missing", "add it")),
+    "no steps": (TOP, 1, ("'steps' is missing", "add it")),
+    "empty steps": (TOP + "steps: []\n", 4, ("write at least one",)),
+    "a step that is text": (TOP + STEPS + "  - promote\n", 8, ("mapping",)),
+    "an unknown strategy": (
+        "runbook: b\ntitle: t\nstrategy: warm-stanby\n" + STEPS,
+        3,
+        ("'warm-stanby' is not known", "'warm-standby'"),
+    ),
+    "a duration without unit": (TOP + STEPS + "    timeout: 30\n", 8, ("30 has no unit", "write 30s")),
+    "a duration with a wrong unit": (TOP + STEPS + "    timeout: 3 min\n", 8, ("not a duration", "as in 100ms, 90s")),
+    "a duration in sixties": (TOP + STEPS + "    timeout: 1:30\n", 8, ("'1:30' is not a duration",)),
+    "a timeout of nothing": (TOP + STEPS + "    timeout: 0s\n", 8, ("at least 1ms",)),
+    "an endless timeout": (TOP + STEPS + "    timeout: 99999999999999d\n", 8, ("too long",)),
+    "an unknown action": (
+        TOP + "steps:\n  - id: a\n    action: rds.promote_read_replca\n    at: to\n",
+        6,
+        ("did you mean 'rds.promote_read_replica'?",),
+    ),
+    "a probe named as an action": (
+        TOP + "steps:\n  - id: a\n    action: http.answers\n",
+        6,
+        ("is a probe, not a action", "write 'probe: http.answers'"),
+    ),
+    "an unknown work field": (
+        TOP + "steps:\n  - id: a\n    probe: rds.is_writer\n    at: to\n    with:\n      bd: x\n      db: x\n",
+        9,
+        ("rds.is_writer has no field 'bd'", "there are: db"),
+    ),
+    "a missing work field": (
+        TOP + "steps:\n  - id: a\n    probe: rds.is_writer\n    at: to\n    with: {}\n",
+        8,
+        ("rds.is_writer needs the field 'db'", "add it"),
+    ),
+    "a work field of the wrong type": (
+        TOP + 'steps:\n  - id: a\n    probe: autoscaling.in_service\n    at: to\n    with: {asg: x, count: "many"}\n',
+        8,
+        ("count", "write a whole number"),
+    ),
+    "a parameter of the wrong type for its field": (
+        TOP
+        + "parameters: {n: {type: string, default: many}}\nsteps:\n  - id: a\n    probe: autoscaling.in_service\n"
+        + '    at: to\n    with: {asg: x, count: "${n}"}\n',
+        9,
+        ("count", "write a whole number"),
+    ),
+    "work on AWS without a place": (
+        TOP + "steps:\n  - id: a\n    probe: rds.is_writer\n    with: {db: x}\n",
+        6,
+        ("say where", "at: from"),
+    ),
+    "an id twice": (
+        TOP + STEPS + "  - id: note\n    action: flow.nothing\n    at: to\n",
+        8,
+        ("'note' stands already on line 5",),
+    ),
+    "no id": (TOP + "steps:\n  - action: flow.nothing\n    at: to\n", 5, ("no id", "add one")),
+    "two kinds in one step": (TOP + STEPS + "    probe: flow.wait\n", 8, ("action and probe", "make two steps")),
+    "no kind": (TOP + "steps:\n  - id: a\n    say: hello\n", 5, ("does nothing", "add one of action")),
+    "an unknown need": (TOP + STEPS + "    needs: [nte]\n", 8, ("no step 'nte'", "did you mean 'note'?")),
+    "a need of itself": (TOP + STEPS + "    needs: [note]\n", 8, ("waits for itself", "remove it")),
+    "a circle": (
+        TOP
+        + "steps:\n  - {id: a, action: flow.nothing, at: to, needs: [b]}\n"
+        + "  - {id: b, action: flow.nothing, at: to, needs: [a]}\n",
+        5,
+        ("a -> b -> a is a circle", "remove one of these needs"),
+    ),
+    "an observers' mark": (
+        TOP + STEPS + "    mark: service_restored\n",
+        8,
+        ("only observers set 'service_restored'", "remove it"),
+    ),
+    "an unknown mark": (TOP + STEPS + "    mark: dissaster\n", 8, ("'dissaster' is not known", "'disaster'")),
+    "a mark twice": (
+        TOP + STEPS + "    mark: decided\n  - {id: b, action: flow.nothing, at: to, mark: decided}\n",
+        9,
+        ("set already on line 8", "keep one"),
+    ),
+    "a when that is no JMESPath": (TOP + STEPS + '    when: "a ||"\n', 8, ("not JMESPath",)),
+    "an unclosed name": (TOP + STEPS + '    with: {note: "${oh"}\n', 8, ("not closed", "$${")),
+    "an unknown direction": (TOP + STEPS + '    with: {note: "${form.db}"}\n', 8, ("did you mean 'from'?",)),
+    "an output of nothing": (
+        TOP + STEPS + '    with: {note: "${steps.gone.output.x}"}\n',
+        8,
+        ("no step 'gone'", "there are: note"),
+    ),
+    "an output of a later step": (
+        TOP + STEPS + '    with: {note: "${steps.b.output.x}"}\n  - {id: b, action: flow.nothing, at: to}\n',
+        8,
+        ("need not have ended", "needs: [b]"),
+    ),
+    "a site's own value": (TOP + STEPS + '    with: {note: "${site.db}"}\n', 8, ("write from. or to.",)),
+    "a secret in the file": (
+        TOP + "parameters: {p: {type: secret, default: hunter2}}\n" + STEPS,
+        4,
+        ("never the secret itself", "env:NAME"),
+    ),
+    "a secret inside text": (
+        TOP + 'parameters: {p: {type: secret, default: "env:P"}}\n' + STEPS + '    with: {note: "x ${p}"}\n',
+        9,
+        ("is a secret", "whole value"),
+    ),
+    "a parameter of the wrong type": (
+        TOP + "parameters: {n: {type: integer, default: four}}\n" + STEPS,
+        4,
+        ("not of type integer", "as in 4"),
+    ),
+    "an action in after": (
+        TOP + STEPS + "after:\n  - {id: b, action: flow.nothing, at: to}\n",
+        9,
+        ("takes probes only", "move this to 'steps'"),
+    ),
+    "a parallel inside a parallel": (
+        TOP + "steps:\n  - parallel:\n      - parallel:\n          - {id: a, action: flow.nothing, at: to}\n",
+        6,
+        ("inside another", "lift it out"),
+    ),
+    "an on_failure nobody knows": (TOP + STEPS + "    on_failure: retry\n", 8, ("hold, continue, undo, ask",)),
+    "an on_failure that runs nothing": (TOP + STEPS + "    on_failure: {run: nte}\n", 8, ("no step 'nte'",)),
+    "an undo of a promotion": (
+        TOP
+        + "no_fence: a copy\nfinally: undo\nsteps:\n  - id: p\n    action: rds.promote_read_replica\n    at: to\n"
+        + "    with: {db: x}\n",
+        5,
+        ("cannot take 'p' (line 7) back", "write keep or failback"),
+    ),
+    "a promotion without a fence": (
+        TOP + "steps:\n  - id: p\n    action: rds.promote_read_replica\n    at: to\n    with: {db: x}\n",
+        6,
+        ("nothing fences", "rds.fence_writer", "no_fence: why"),
+    ),
+    "a failback to nowhere": (TOP + "finally: {failback: home}\n" + STEPS, 4, ("no runbook 'home' beside this one",)),
+    "an unknown only": (TOP + STEPS + "    only: [rehearsal]\n", 8, ("'rehearsal' is not known", "'rehearse'")),
+    "a fault in an incident": (
+        TOP + "steps:\n  - id: a\n    fault: site.isolate\n    at: from\n    only: [incident]\n    with: {vpc: v}\n",
+        8,
+        ("never runs in an incident", "remove 'incident'"),
+    ),
+    "an objective without marks": (TOP + "objectives: {detection: 5m}\n" + STEPS, 4, ("detection", "mapping")),
+    "an objective seen by nobody": (
+        TOP + "objectives: {rto: {from: disaster, to: decided, within: 5m, seen_by: [check]}}\n" + STEPS,
+        4,
+        ("nothing under 'measure' is called 'check'",),
+    ),
+    "a huge number": (TOP + STEPS + "    retry: {attempts: 1234567890123456789012}\n", 8, ("too large",)),
+    "many brackets": (TOP + "owner: " + "[" * 50_000 + "\n", 4, ("deeper than 60 levels", "flatten")),
+    "an alias bomb": (
+        "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),
+        10,
+        ("aliases more than 2000 times",),
+    ),
+    "a megabyte": ("# " + "x" * (1 << 20), 1, ("larger than 1048576 bytes",)),
+    "control characters": (TOP + "owner: a\x07b\n" + STEPS, 4, ("control character",)),
+}
+
+SITES = """\
+environment: broken
+kind: staging
+home: us-east-2
+sites:
+  east: {account: "111122223333", region: us-east-1, values: {db: a}}
+"""
+
+ENVIRONMENTS: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "an account without quotes": (
+        SITES + "  west: {account: 111122223333, region: us-west-2}\n",
+        6,
+        ("must be quoted", '"111122223333"'),
+    ),
+    "a short account": (SITES + '  west: {account: "1234", region: us-west-2}\n', 6, ("12 digits",)),
+    "a wrong region": (SITES + '  west: {account: "111122223333", region: oregon}\n', 6, ("as in us-east-1",)),
+    "a role of another account": (
+        SITES + '  west: {account: "111122223333", region: us-west-2, role: "arn:aws:iam::999988887777:role/x"}\n',
+        6,
+        ("account 999988887777", "mend one"),
+    ),
+    "an unknown kind": (SITES.replace("staging", "stagng"), 2, ("'stagng' is not known", "'staging'")),
+    "a site called from": (SITES + '  from: {account: "111122223333", region: us-west-2}\n', 6, ("is a direction",)),
+    "a place that is a site": (
+        SITES + 'places:\n  east: {account: "111122223333", region: us-east-1}\n',
+        7,
+        ("is a site already",),
+    ),
+    "an unknown probe": (SITES + "active: {probe: sql.accept_writes}\n", 6, ("did you mean 'sql.accepts_writes'?",)),
+    "a value no site has": (
+        SITES + 'active: {probe: sql.accepts_writes, with: {dsn: "${site.dsn}"}}\n',
+        6,
+        ("site east has no value 'dsn'",),
+    ),
+    "a sandbox value in staging": (SITES + 'values: {url: "${sandbox.url}"}\n', 6, ("kind sandbox",)),
+    "a sandbox without a world": (SITES.replace("staging", "sandbox"), 2, ("needs 'world:'",)),
+    "a world in staging": (SITES + "world: {primary: east, record: a.b}\n", 6, ("only a sandbox",)),
+    "a sandbox value nobody tells": (
+        SITES.replace("staging", "sandbox") + 'world: {primary: east, record: a.b}\nvalues: {url: "${sandbox.ulr}"}\n',
+        7,
+        ("did you mean 'url'?",),
+    ),
+    "a value that is a list": (SITES + "values: {url: [a]}\n", 6, ("no place here",)),
+}
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "broken.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _assert_told(path: Path, line: int, words: tuple[str, ...], problems: Invalid) -> None:
+    on_line = [one for one in problems.problems if one.line == line and one.file == str(path)]
+    assert on_line, f"nothing on line {line}: {problems}"
+    assert any(all(word in one.message for word in words) for one in on_line), str(problems)
+    result = CliRunner().invoke(check, [str(path)])
+    assert result.exit_code == 5
+    assert f"{path}:{line}: " in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("case", RUNBOOKS)
+def test_a_broken_runbook_is_told_with_its_line_and_the_repair(case: str, tmp_path: Path) -> None:
+    text, line, words = RUNBOOKS[case]
+    path = _write(tmp_path, text)
+    with pytest.raises(Invalid) as caught:
+        load_runbook(path)
+    _assert_told(path, line, words, caught.value)
+
+
+@pytest.mark.parametrize("case", ENVIRONMENTS)
+def test_a_broken_environment_is_told_with_its_line_and_the_repair(case: str, tmp_path: Path) -> None:
+    text, line, words = ENVIRONMENTS[case]
+    path = _write(tmp_path, text)
+    with pytest.raises(Invalid) as caught:
+        load_environment(path)
+    _assert_told(path, line, words, caught.value)
+
+
+def test_most_broken_files_have_exactly_one_problem(tmp_path: Path) -> None:
+    several = {
+        case: str(caught)
+        for case, (text, _, _) in RUNBOOKS.items()
+        if len((caught := _problems(_write(tmp_path, text))).problems) > 1
+    }
+    assert several == {}
+
+
+def _problems(path: Path) -> Invalid:
+    with pytest.raises(Invalid) as caught:
+        load_runbook(path)
+    return caught.value
+
+
+def test_all_errors_are_told_at_once_in_file_order(tmp_path: Path) -> None:
+    text = dedent("""\
+        runbook: many
+        title: Many things are wrong
+        ower: me
+        strategy: fault-injection
+        steps:
+          - id: a
+            action: flow.nothng
+            at: to
+            timeout: 5
+          - id: b
+            probe: http.answers
+            needs: [c]
+            mark: recovery_point
+            with:
+              ulr: http://x
+        after:
+          - id: a
+            probe: http.answers
+            with: {url: "${oops"}
+    """)
+    found = [(one.line, one.message.partition(";")[0]) for one in _problems(_write(tmp_path, text)).problems]
+    assert [line for line, _ in found] == [3, 7, 9, 12, 13, 14, 15, 17, 19], found
+
+
+def test_a_folder_and_a_missing_file_are_errors_too(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.yaml"):
+        assert "check the path" in str(_problems(path))
+
+
+def test_text_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"runbook: a\ntitle: caf\xe9\n")
+    assert str(_problems(path)) == f"{path}:2: is not UTF-8 text; save the file as UTF-8"
