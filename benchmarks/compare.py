@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import inputs
 import peer
-from processes import Cost, Program, middle, ratio, run
+from processes import Cost, Program, compiled, middle, ratio, run
 from record import ROOT, Bar, finish, table, tell
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ class Cases:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "LANG": os.environ.get("LANG", "C.UTF-8"),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-west-2",
@@ -174,6 +173,8 @@ def main() -> int:
     if chosen.rounds < LEAST_ROUNDS and not chosen.only:
         parser.error(f"a verdict needs at least {LEAST_ROUNDS} paired runs")
     chaos = peer.install(chosen.python)
+    compiled(Path(sys.executable), ROOT / "drills")
+    compiled(chaos / "python")
     folder = peer.WORK / f"run-{os.getpid()}"
     try:
         with peer.moto_server() as endpoint:

@@ -15,8 +15,8 @@ from statistics import median
 
 import inputs
 import peer
-from processes import Program, run
-from record import Bar, finish, tell
+from processes import Program, compiled, run
+from record import ROOT, Bar, finish, tell
 
 WIDTH, DEPTH, SLEEP_S = 20, 10, 0.1
 ROUNDS = 5
@@ -27,6 +27,7 @@ def main() -> int:
     """Measure, and write ``results/dag.json``."""
     folder = peer.WORK / f"dag-{os.getpid()}"
     took: list[float] = []
+    compiled(Path(sys.executable), ROOT / "drills")
     try:
         runbook = inputs.graph(folder, WIDTH, DEPTH, f"{round(SLEEP_S * 1000)}ms")
         words = (str(Path(__file__).parent / "ours.py"), str(runbook), str(folder / "environment.yaml"))

@@ -91,7 +91,7 @@ def load(kind: Kind, name: str) -> type[Spec]:
 def _unknown(kind: Kind, name: str) -> str:
     for other, table in _TABLES.items():
         if other is not kind and name in table:
-            return f"{name} is a {other}, not a {kind}; write '{other}: {name}'"
+            return f"{name} is of kind {other}, not {kind}; write '{other}: {name}'"
     near = get_close_matches(name, _TABLES[kind], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names(kind))}"
     return f"there is no {kind} {name!r}; {hint}"

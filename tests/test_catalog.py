@@ -95,7 +95,7 @@ def test_names_are_unique_over_all_kinds_and_sorted() -> None:
 def test_an_unknown_name_is_a_clear_error_with_the_nearest_one() -> None:
     with pytest.raises(UnknownWork, match=r"there is no probe 'rds.replica_lagg'; did you mean 'rds.replica_lag'\?"):
         catalog.load(Kind.PROBE, "rds.replica_lagg")
-    with pytest.raises(UnknownWork, match=r"is a fault, not a action; write 'fault: site\.isolate'"):
+    with pytest.raises(UnknownWork, match=r"is of kind fault, not action; write 'fault: site\.isolate'"):
         catalog.load(Kind.ACTION, "site.isolate")
     with pytest.raises(UnknownWork, match=r"there are: ec2\.stop_instances, site\.isolate"):
         catalog.load(Kind.FAULT, "qqqqqq")

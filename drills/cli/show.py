@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drills import durations
 from drills.cli import folders
 from drills.clock import SystemClock
 from drills.engine import decide
@@ -103,11 +104,11 @@ def _status_line(fact: dict[str, Any]) -> str:
     words = [f"{fact['drill']}  {fact['status']}"]
     if fact["phase"] not in ("over", fact["status"]):
         words[0] += f": {fact['phase']}"
-    words.append(f"{figures.measured(round(fact['elapsed_s'], 1))} in" if fact["phase"] != "over" else "over")
-    words += [f"{one['step']} {figures.measured(round(one['elapsed_s'], 1))}" for one in fact["running"]]
+    words.append(f"{durations.show(fact['elapsed_s'])} in" if fact["phase"] != "over" else "over")
+    words += [f"{one['step']} {durations.show(one['elapsed_s'])}" for one in fact["running"]]
     words += [f"`drills approve {name}`?" for name in fact["asks"]]
     if fact["rto_so_far_s"] is not None:
-        so_far, target = figures.measured(round(fact["rto_so_far_s"], 1)), figures.chosen(fact["rto_target_s"])
+        so_far, target = durations.show(fact["rto_so_far_s"]), figures.chosen(fact["rto_target_s"])
         words.append(f"RTO so far {so_far} of {target}")
     if fact["phase"] == "over":
         words[-1] = f"exit {fact['exit_code']}, took {figures.measured(fact['elapsed_s'])}, {fact['runbook']}"

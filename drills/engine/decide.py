@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SANDBOX_ANSWERS_AFTER_S = 1.0
 """A rehearsal answers its own questions after this long, and says so."""
+JUDGED_WITHIN_S = 10.0
+"""A drill that failed is judged by `after` no longer than this: what is to be undone waits for it."""
 ADVISORY_S = 3.0
 """In an incident no check before the first step may take longer."""
 
@@ -203,6 +205,8 @@ def _step_deadlines(state: State, one: Progress, ran_s: float) -> Iterator[tuple
     limit_s = step.timeout_s
     if step.section is Section.BEFORE and plan.mode is Mode.INCIDENT:
         limit_s = min(limit_s, ADVISORY_S)
+    if step.section is Section.AFTER and state.stop is not None:
+        limit_s = min(limit_s, JUDGED_WITHIN_S)
     yield limit_s - ran_s, TimedOut(step.id, limit_s)
 
 

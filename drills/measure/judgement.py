@@ -114,4 +114,4 @@ class Judgement:
 
     def claims(self) -> Facts:
         """Write the answer as the facts that ``Finished.claims`` keeps."""
-        return Facts(**cast("dict[str, Any]", msgspec.to_builtins(self)))
+        return Facts(**cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(self))))

@@ -153,6 +153,11 @@ def last_present(present: Sequence[Marker]) -> int | None:
     return max((marker.sent for marker in present), default=None)
 
 
+def executed_by(row: Recovered, old: str) -> bool:
+    """Say whether the old primary executed a recovered row: what the survivor wrote itself was never replicated."""
+    return row.primary == old
+
+
 def old_end(markers: Iterable[Marker], acked: Sequence[Marker], ta: int) -> int:
     """Give when the old primary had surely stopped acknowledging; ENDLESS if a writer stopped while still acked.
 
@@ -206,7 +211,9 @@ def _high(book: Book, join: _Join, ta: int, end: int) -> tuple[int | None, str]:
         return None, "the order of this store is not declared, and not every acknowledged write was compared"
     if join.holes:
         return None, f"{len(join.holes)} rows are present that were written after a lost one: not one ordered log"
-    return max(0, end - k), "the interval between markers" if join.lost else "none lost; no marker proves more"
+    earliest = min((marker.sent for marker in join.lost), default=k)
+    why = "the interval between markers" if join.lost else "none lost; no marker proves more"
+    return max(0, end - min(k, earliest)), why
 
 
 def _identity(markers: Sequence[Marker], tb: int) -> str:
@@ -228,7 +235,7 @@ def _readings(book: Book) -> list[frozenset[Key]]:
 
 def _join(book: Book, old: str, readings: list[frozenset[Key]]) -> _Join:
     """Sort the markers out. Present counts only what *every* complete reading found and the old primary executed."""
-    by_old = {(row.writer, row.seq) for row in book.recovered if row.primary == old}
+    by_old = {(row.writer, row.seq) for row in book.recovered if executed_by(row, old)}
     always = _in_all(readings) & by_old
     last = readings[-1] if readings else _NONE
     acked = [marker for marker in book.markers if marker.acked and marker.primary == old]

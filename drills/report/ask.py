@@ -27,8 +27,8 @@ def interrupt_prompt(
 ) -> Told | None:
     """Ask what an interrupt is to mean; None: go on. Never raises, and never waits longer than ``limit_s`` an answer.
 
-    Without a terminal nobody can be asked: a rehearsal (its sandbox ends with it) is aborted, a run or an incident is parked (resumable,
-    nothing undone). A second Ctrl-C at the question is an abort.
+    Without a terminal nobody can be asked: a rehearsal (its sandbox ends with it) is aborted, a run or an incident
+    is parked (resumable, nothing undone). A second Ctrl-C at the question is an abort.
     """
     source, sink = answers or sys.stdin, stream or sys.stderr
     if not (_is_terminal(source) and _is_terminal(sink)):

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from drills.report.blocks import Command, Line, Table, Tone, Words
@@ -147,27 +148,47 @@ def _wrapped(text: str, first: str, rest: str, columns: int) -> list[str]:
     ) or [first]
 
 
-def _plain_table(table: Table, indent: int, columns: int) -> list[str]:
-    rows = [tuple(map(str, row)) for row in table.rows]
-    every = [table.head, *rows] if table.head else rows
-    if not every:
-        return []
-    widths = [max(len(row[at]) for row in every) for at in range(len(every[0]))]
-    lead = indent + sum(widths[:-1]) + 2 * (len(widths) - 1)
-    under = columns - lead < min(NARROWEST_LAST, widths[-1])
-    lines: list[str] = []
-    for row in every:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the columns of a table stand; ``under``: the last one goes under its row for lack of room."""
+
+    table: Table
+    widths: tuple[int, ...]
+    indent: int
+    columns: int
+
+    @property
+    def lead(self) -> int:
+        return self.indent + sum(self.widths[:-1]) + 2 * (len(self.widths) - 1)
+
+    @property
+    def under(self) -> bool:
+        return self.columns - self.lead < min(NARROWEST_LAST, self.widths[-1])
+
+    def lines(self, row: Sequence[Cell]) -> list[str]:
+        right, last = self.table.right, str(row[-1])
         cells = [
-            cell.rjust(widths[at]) if at in table.right else cell.ljust(widths[at]) for at, cell in enumerate(row[:-1])
+            str(cell).rjust(self.widths[at]) if at in right else str(cell).ljust(self.widths[at])
+            for at, cell in enumerate(row[:-1])
         ]
-        begin = " " * indent + "".join(f"{cell}  " for cell in cells)
-        if len(widths) - 1 in table.right:
-            lines.append(begin + row[-1].rjust(widths[-1]))
-        elif under and row[-1]:
-            lines.extend((begin, *_wrapped(row[-1], " " * (indent + 4), " " * (indent + 4), columns)))
-        else:
-            lines.extend(_wrapped(row[-1], begin, " " * lead, columns))
-    return lines
+        begin = " " * self.indent + "".join(f"{cell}  " for cell in cells)
+        if len(self.widths) - 1 in right:
+            return [begin + last.rjust(self.widths[-1])]
+        if self.under and last:
+            below = " " * (self.indent + 4)
+            return [begin, *_wrapped(last, below, below, self.columns)]
+        return _wrapped(last, begin, " " * self.lead, self.columns)
+
+
+def _layout(table: Table, indent: int, columns: int) -> _Layout:
+    every = [table.head, *table.rows] if table.head else table.rows
+    widths = tuple(max(len(str(row[at])) for row in every) for at in range(len(every[0])))
+    return _Layout(table, widths, indent, columns)
+
+
+def _plain_table(table: Table, indent: int, columns: int) -> list[str]:
+    layout = _layout(table, indent, columns)
+    return [line for row in ([table.head] if table.head else []) + list(table.rows) for line in layout.lines(row)]
 
 
 # -- rich --------------------------------------------------------------------------------------------------
@@ -193,11 +214,11 @@ def paint(console: Console, parts: Sequence[Part]) -> None:
         if part.title:
             console.print(Text(part.title.upper(), style="bold"))
         for body in part.body:
-            painted = _rich(body)
+            painted = _rich(body, console.width - (2 if part.title else 0))
             console.print(Padding(painted, (0, 0, 0, 2 if part.title else 0)), soft_wrap=isinstance(body, Command))
 
 
-def _rich(body: Body) -> RenderableType:
+def _rich(body: Body, columns: int) -> RenderableType:
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -210,18 +231,36 @@ def _rich(body: Body) -> RenderableType:
             return grid
         case Command(lines=lines):
             return Text("\n".join(f"  {line}" for line in lines), style="cyan", no_wrap=True, overflow="ignore")
-        case Table(head=head, rows=rows, right=right):
-            table = Grid(box=None, show_header=bool(head), header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
-            last = len(rows[0]) - 1 if rows else len(head) - 1
-            for at in range(last + 1):
-                title = head[at] if head else ""
-                if at in right:
-                    table.add_column(title, justify="right", no_wrap=True)
-                else:
-                    table.add_column(title, no_wrap=at != last, overflow="fold")
-            for row in rows:
-                table.add_row(*map(styled, row))
-            return table
+        case Table():
+            layout = _layout(body, 0, columns)
+            return _rich_under(layout) if layout.under else _rich_table(body)
+
+
+def _rich_table(table: Table) -> RenderableType:
+    from rich.table import Table as Grid
+
+    last = len(table.head or table.rows[0]) - 1
+    grid = Grid(box=None, show_header=bool(table.head), header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    for at in range(last + 1):
+        title = table.head[at] if table.head else ""
+        justify = "right" if at in table.right else "left"
+        grid.add_column(title, justify=justify, no_wrap=at != last or at in table.right, overflow="fold")
+    for row in table.rows:
+        grid.add_row(*map(styled, row))
+    return grid
+
+
+def _rich_under(layout: _Layout) -> RenderableType:
+    from rich.text import Text
+
+    text = Text("\n".join(layout.lines(layout.table.head)) if layout.table.head else "", style="dim")
+    for row in layout.table.rows:
+        lines = Text("\n".join(layout.lines(row)), style="not dim")
+        for cell in row:
+            if isinstance(cell, Words) and cell.text:
+                lines.highlight_words([cell.text], _STYLES[cell.tone])
+        text.append("\n" if len(text) else "").append_text(lines)
+    return text
 
 
 def styled(cell: Cell) -> Text:

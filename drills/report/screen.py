@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from drills import durations
 from drills.engine import decide
 from drills.engine.plan import Mode, Section
 from drills.engine.progress import TERMINAL, Status
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from drills.timeline import events as ev
 
 TIMES_A_SECOND = 4
+NAME = 28
+"""Columns for the name of a step."""
 BESIDE_STEPS = 7
 """Lines of the screen that are not steps."""
 MARKS = {
@@ -90,45 +93,57 @@ class Screen:
             (plan.title or plan.runbook, "bold"),
             f"  {where}, {plan.from_site} -> {plan.to_site}, ",
             (f"{word}: {phase}" if word != phase else word, "cyan"),
-            f", {figures.measured(round(elapsed, 1))}",
+            f", {durations.show(elapsed)}",
             no_wrap=True,
             overflow="ellipsis",
         )
         lines: list[RenderableType] = [head]
         lines += [countdown] if (countdown := _countdown(state, now)) is not None else []
-        lines.append(self._steps(now))
+        lines += self._steps(now)
         lines += [Text(text, style="bold yellow", overflow="ellipsis", no_wrap=True) for text in _wants(state)]
         lines.append(Text(self._latest, style="dim", no_wrap=True, overflow="ellipsis"))
         return lines
 
-    def _steps(self, now: Stamp) -> Table:
-        table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
-        table.add_column(width=2)
-        table.add_column(no_wrap=True, max_width=28, overflow="ellipsis")
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    def _steps(self, now: Stamp) -> list[Text]:
         shown, before, after = _window(list(self._state.progress.values()), shutil.get_terminal_size().lines)
+        names = [_name(one) for one in shown]
+        times = [_time(one, now) for one in shown]
+        name_width, time_width = min(NAME, max(map(len, names), default=0)), max(map(len, times), default=0)
+        lines = [
+            self._row(one, f"{_cut(name):<{name_width}}", Text(f"{took:>{time_width}}", _late(one, now)))
+            for one, name, took in zip(shown, names, times, strict=True)
+        ]
         if before:
-            table.add_row("", Text(f"{before} above", style="dim"), "", "")
-        for one in shown:
-            table.add_row(*self._row(one, now))
+            lines.insert(0, Text(f"   {before} above", style="dim"))
         if after:
-            table.add_row("", Text(f"{after} below", style="dim"), "", "")
-        return table
+            lines.append(Text(f"   {after} below", style="dim"))
+        return lines
 
-    def _row(self, one: Progress, now: Stamp) -> tuple[Text, Text, Text, Text]:
+    def _row(self, one: Progress, name: str, took: Text) -> Text:
         sign, plain, style = MARKS[one.status]
         if one.undone:
             sign, plain, style = "↶", "<", "yellow"
-        step = one.step
-        name = step.id if step.section is Section.STEPS else f"{step.section.value}: {step.id}"
-        detail = one.undo_error or one.undo_detail or one.detail or step.say or step.uses
-        return (
-            Text(f" {plain if self._ascii else sign}", style=style),
-            Text(name, style="bold" if one.status is Status.RUNNING else style if one.status in TERMINAL else ""),
-            Text(_time(one, now), style=_late(one, now)),
-            Text(telling.short(detail), style="" if one.status is Status.RUNNING else "dim"),
+        name_style = "bold" if one.status is Status.RUNNING else style if one.status in TERMINAL else ""
+        detail = one.undo_error or one.undo_detail or one.detail or one.step.say or one.step.uses
+        detail_style = "" if one.status is Status.RUNNING else "dim"
+        return Text.assemble(
+            (f" {plain if self._ascii else sign} ", style),
+            (name, name_style),
+            "  ",
+            took,
+            "  ",
+            (telling.short(detail), detail_style),
+            no_wrap=True,
+            overflow="ellipsis",
         )
+
+
+def _name(one: Progress) -> str:
+    return one.step.id if one.step.section is Section.STEPS else f"{one.step.section.value}: {one.step.id}"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= NAME else f"{name[: NAME - 2]}.."
 
 
 def _window(steps: list[Progress], lines: int) -> tuple[list[Progress], int, int]:
@@ -147,7 +162,7 @@ def _time(one: Progress, now: Stamp) -> str:
     """Elapsed time, against the expected where the runbook says one."""
     if one.started is None:
         return f"({figures.chosen(one.step.expect_s)})" if one.step.expect_s else ""
-    took = figures.measured(round((one.ended or now).since(one.started), 1))
+    took = durations.show((one.ended or now).since(one.started))
     return f"{took} of {figures.chosen(one.step.expect_s)}" if one.step.expect_s and one.ended is None else took
 
 
@@ -168,11 +183,11 @@ def _countdown(state: State, now: Stamp) -> RenderableType | None:
         return Text(f"{objective.name}: the service has settled; the report says when", style="green")
     passed, target = now.since(begun), objective.target_s
     left = target - passed
-    words = f"{figures.measured(round(left, 1))} left" if left >= 0 else f"{figures.measured(round(-left, 1))} over"
+    words = f"{durations.show(left)} left" if left >= 0 else f"{durations.show(-left)} over"
     style = "bold red" if left < 0 else "yellow" if left < target / 4 else "green"
     grid = Table.grid(padding=(0, 1))
     grid.add_row(
-        Text(f"{objective.name} so far {figures.measured(round(passed, 1))} of {figures.chosen(target)}", style=style),
+        Text(f"{objective.name} so far {durations.show(passed)} of {figures.chosen(target)}", style=style),
         ProgressBar(total=target, completed=min(passed, target), width=20, complete_style=style, finished_style=style),
         Text(words, style=style),
     )

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from drills.sandbox.cloud import Cloud
     from drills.sandbox.dataplane import DataPlane
-    from drills.sandbox.monitor import Monitor
     from drills.sandbox.spec import WorldSpec
     from drills.sandbox.state import Site, World
 
@@ -51,8 +50,7 @@ class Assembly:
         starting.join()
         if failed:
             raise failed[0]
-        world, monitor, endpoint = self._control_plane(cloud, sites, plane)
-        self._wait_ready(world, monitor, plane)
+        world, endpoint = self._control_plane(cloud, sites, plane)
         now = self.clock.now()
         return booted.Booted(
             endpoint_url=endpoint,
@@ -97,8 +95,8 @@ class Assembly:
         cloud = Cloud()
         return cloud, seed_places(cloud, self.spec)
 
-    def _control_plane(self, cloud: Cloud, sites: dict[str, Site], plane: DataPlane) -> tuple[World, Monitor, str]:
-        """Seed the names, and start what turns moto's wishes into deeds."""
+    def _control_plane(self, cloud: Cloud, sites: dict[str, Site], plane: DataPlane) -> tuple[World, str]:
+        """Seed the names, start what turns moto's wishes into deeds, and wait until everything works."""
         from drills.sandbox.control import Control
         from drills.sandbox.faults import FaultTable
         from drills.sandbox.gateway import Audit, Gateway
@@ -123,23 +121,22 @@ class Assembly:
         control = Control(world, faults, lambda: _pids(plane))
         gateway = Gateway(world, faults, Audit(self.folder / "audit.jsonl", self.clock), control, reconciler.settled)
         server = Server(gateway, plane.addresses().control.host, plane.addresses().control.port)
-        for part in (monitor, reconciler, checkers, server):
+        for part in (monitor, reconciler, server):
             part.start()
         self._stops += [monitor.stop, checkers.stop, reconciler.stop, server.close]
-        return world, monitor, server.url
+        self._wait_ready(lambda: self._missing(world, plane))
+        checkers.start()  # what they find first decides, so that only now there is something to find
+        self._wait_ready(lambda: [] if len(world.health) == len(self.spec.sites) else ["health checks not made yet"])
+        monitor.publish()
+        return world, server.url
 
-    def _wait_ready(self, world: World, monitor: Monitor, plane: DataPlane) -> None:
-        """Wait until applications listen, standbys stream, the entrance answers and names are served."""
+    def _wait_ready(self, missing: Callable[[], list[str]]) -> None:
         began = self.clock.now()
-        while True:
-            missing = self._missing(world, plane)
-            if not missing:
-                monitor.publish()
-                return
+        while absent := missing():
             if self.ended.is_set():
                 raise DrillsError("told to end while starting")
             if self.clock.now().since(began) > READY_WITHIN_S:
-                raise DrillsError(f"not ready after {READY_WITHIN_S:.0f} s: {'; '.join(missing)}")
+                raise DrillsError(f"not ready after {READY_WITHIN_S:.0f} s: {'; '.join(absent)}")
             self.clock.sleep(_LOOK_S)
 
     def _missing(self, world: World, plane: DataPlane) -> list[str]:

@@ -64,10 +64,14 @@ _ACCESS = """
 host all all 127.0.0.0/8 trust
 host replication all 127.0.0.0/8 trust
 """
+# A cluster is copied for each site of each sandbox: the databases nobody needs are half of its files.
 _ROLES = """
 CREATE ROLE orders LOGIN;
 GRANT pg_monitor TO orders;
-CREATE DATABASE orders OWNER orders
+ALTER DATABASE postgres RENAME TO orders;
+ALTER DATABASE orders OWNER TO orders;
+UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';
+DROP DATABASE template0
 """
 _TABLES = """
 SET SESSION AUTHORIZATION orders;
@@ -227,7 +231,7 @@ def _make_cluster(processes: Processes, programs: Path, made: Path, user: Owner 
     with (made / "postgresql.conf").open("a", encoding="utf-8") as settings:
         settings.write(_SETTINGS)
     (made / "pg_hba.conf").write_text(_ACCESS, encoding="utf-8")
-    for database, statements in (("postgres", _ROLES), ("orders", _TABLES)):
+    for database, statements in (("template1", _ROLES), ("orders", _TABLES)):
         script = made.parent / f"{database}.sql"
         lines = [" ".join(statement.split()) for statement in statements.split(";")]  # a single-user server reads lines
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")

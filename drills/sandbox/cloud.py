@@ -171,7 +171,7 @@ class Cloud:
         cut: set[str] = set()
         for acl in ec2.network_acls.values():
             if acl.vpc_id == vpc and (_denies_all(acl, egress=False) or _denies_all(acl, egress=True)):
-                cut |= {association.subnet_id for association in acl.associations.values()}
+                cut |= {association.subnet_id for association in acl.associations}
         return bool(subnets) and subnets <= cut
 
     def all_instances(self, account: str, region: str, vpc: str) -> list[Any]:

@@ -90,7 +90,7 @@ class Control:
     def _status(self) -> Any:
         with self.world.cloud.lock:
             sites = {site.name: _told(site) for site in self.world.sites.values()}
-        return {"sites": sites, "processes": dict(self.processes())}
+        return {"sites": sites, "processes": dict(self.processes()), "trouble": self.world.trouble}
 
 
 def _told(site: Site) -> dict[str, object]:

@@ -234,7 +234,7 @@ class Database:
         label, user = self._label(Role.TOOL), self._postgres.run_as
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         source = self._conninfo(upstream)
-        rewind = [self._postgres.programs / "pg_rewind", "-D", self._data, f"--source-server={source} dbname=postgres"]
+        rewind = [self._postgres.programs / "pg_rewind", "-D", self._data, f"--source-server={source} dbname=orders"]
         try:
             self._processes.run(label, rewind, user, _TOOLS_WITHIN_S)
         except DrillsError:

@@ -85,7 +85,9 @@ class Reconciler:
             self.world.wake.clear()
             try:
                 self.turn()
-            except Exception:  # noqa: BLE001 - a turn that fails is logged and repeated
+                self.world.trouble = ""
+            except Exception as error:  # noqa: BLE001 - a turn that fails is logged and repeated
+                self.world.trouble = f"{type(error).__name__}: {error}"
                 _log.exception("a turn of the reconcile loop failed; the next one tries again")
 
     def _wanted(self, site: Site) -> Wanted:

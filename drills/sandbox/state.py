@@ -177,6 +177,8 @@ class World:
     changes: OrderedDict[str, Change] = field(default_factory=OrderedDict[str, Change])
     health: dict[str, Health] = field(default_factory=dict[str, Health])
     wake: threading.Event = field(default_factory=threading.Event)
+    trouble: str = ""
+    """Why the last turn of the reconcile loop failed; empty when it did not."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @property

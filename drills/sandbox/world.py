@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _END_WITHIN_S = 1.5
 """What has not ended by itself after this is left to the keeper of its processes, which sees the world go."""
 _OWNER_LOOK_MS = 250
+_FOLDER_LOOK_S = 1.0
 _REAL_CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -72,8 +73,10 @@ def main(argv: list[str]) -> int:
         threading.Thread(target=_watch, args=(owner, assembly.ended), name="owner", daemon=True).start()
     code = 0
     try:
-        booted.write(assembly.start(), folder / booted.SANDBOX_JSON)
-        assembly.ended.wait()
+        ready = folder / booted.SANDBOX_JSON
+        booted.write(assembly.start(), ready)
+        while not assembly.ended.wait(_FOLDER_LOOK_S) and ready.exists():
+            pass  # a sandbox whose folder was removed can be found by nobody: it ends
     except Exception:  # noqa: BLE001 - it is logged, and the exit code tells it
         if not assembly.ended.is_set():
             _log.exception("the sandbox could not be built")

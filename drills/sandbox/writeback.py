@@ -98,6 +98,8 @@ def replace_unhealthy(world: World, site: Site) -> None:
         if name not in old or _suspended(state.auto_scaling_group):
             continue
         world.cloud.backend("ec2", site.account, site.region).terminate_instances([name])
+        # moto's EC2 tells its Auto Scaling only when it is asked over HTTP.
+        world.cloud.backend("autoscaling", site.account, site.region).notify_terminate_instances([name])
         site.unwell_since_ns.pop(name, None)
         site.condemned.discard(name)
         world.effects.add(site.name, "instance_replaced", name)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from drills.cli.check import catalog, check, find, print_, schema
+from drills.runbook.load import load_environment, load_runbook
+from drills.yamldoc import load
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = sorted((ROOT / "runbooks").glob("*.yaml"))
+PLACES = sorted((ROOT / "environments").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_everything_shipped_is_valid_without_a_warning() -> None:
+    result = CliRunner().invoke(check, [])
+    assert result.exit_code == 0, result.output
+    assert "warning" not in result.output
+    assert "needs from an environment: url, " in result.output
+
+
+@pytest.mark.parametrize("environment", [path.name for path in PLACES])
+def test_every_shipped_runbook_binds_to_every_shipped_environment(environment: str) -> None:
+    names = [path.name for path in SHIPPED]
+    result = CliRunner().invoke(check, [*names, "--env", environment, "--output", "json"])
+    told = json.loads(result.output)
+    assert result.exit_code == 0, result.output
+    assert [one["ok"] for one in told["files"]] == [True] * (1 + len(names))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_runbook_says_what_it_does_and_how_to_do_it_by_hand(path: Path) -> None:
+    loaded = load_runbook(path)
+    for one in loaded.model.listed():
+        assert one.step.say, one.step.id
+        found = loaded.checked.traits[one.where]
+        if found.one_way is not None or one.step.operator is not None:
+            assert one.step.by_hand, one.step.id
+    assert "{id:" not in path.read_text(encoding="utf-8"), "shipped files use block style"
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *PLACES], ids=lambda path: path.name)
+def test_editors_find_the_schema_from_the_first_line(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    assert named != first
+    assert (path.parent / named).is_file()
+
+
+@pytest.mark.parametrize("what", ["runbook", "environment"])
+def test_the_committed_schema_is_the_current_one(what: str) -> None:
+    result = CliRunner().invoke(schema, [what])
+    assert json.loads(result.output) == json.loads((ROOT / f"{what}s/schema.json").read_text(encoding="utf-8"))
+
+
+def test_a_wrong_name_in_the_environment_is_told_at_the_runbook_line(tmp_path: Path) -> None:
+    place = tmp_path / "place.yaml"
+    text = (ROOT / "environments/staging.example.yaml").read_text(encoding="utf-8").replace("  zone: ", "  zoen: ")
+    place.write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(check, ["warm-standby", "--env", str(place)])
+    lines = (ROOT / "runbooks/warm-standby.yaml").read_text(encoding="utf-8").splitlines()
+    line = 1 + next(number for number, one in enumerate(lines) if "${zone}" in one)
+    assert result.exit_code == 5
+    assert f"warm-standby.yaml:{line}: ${{zone}}" in result.output
+    assert "did you mean 'zoen'?" in result.output
+
+
+def test_an_unknown_runbook_names_the_nearest() -> None:
+    result = CliRunner().invoke(check, ["warm-stanby"])
+    assert result.exit_code == 2
+    assert "did you mean 'warm-standby'?" in result.output
+
+
+LINTED = {
+    "a flap could hide": ("    stable_for: 2s", "stable_for"),
+    "cannot tell which site answers": ("", "id: web"),
+    "a twentieth of the rto": ("    every: 30s\n    timeout: 2s\n    stable_for: 5m", "every"),
+}
+
+
+@pytest.mark.parametrize("words", LINTED)
+def test_what_is_likely_to_hurt_is_warned_of_and_does_not_fail(words: str, tmp_path: Path) -> None:
+    more, _ = LINTED[words]
+    path = tmp_path / "lint.yaml"
+    path.write_text(
+        "runbook: a\ntitle: t\nobjectives: {rto: 1m}\nmeasure:\n  availability:\n  - id: web\n    http: http://x\n"
+        f"{more}\nsteps:\n- {{id: a, action: flow.nothing, at: to, mark: disaster}}\n",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(check, [str(path)])
+    assert result.exit_code == 0
+    assert f"{path}:" in result.output
+    assert words in result.output
+
+
+def test_steps_behind_the_point_of_no_return_and_times_that_cannot_be_are_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "late.yaml"
+    path.write_text(
+        "runbook: a\ntitle: t\nno_fence: a test\nobjectives: {rpo: 1m}\nsteps:\n"
+        "- {id: p, action: rds.promote_read_replica, at: to, with: {db: x}, expect: 5m, timeout: 1m}\n"
+        "- {id: c, action: autoscaling.set_capacity, at: to, with: {asg: g, min: 1, desired: 1, max: 1}}\n",
+        encoding="utf-8",
+    )
+    told = {one.line: one.message for one in load_runbook(path).warnings}
+    assert "behind the point of no return" in told[7]
+    every = "\n".join(one.message for one in load_runbook(path).warnings)
+    for words in ("longer than its timeout", "add 'by_hand:'", "nobody writes markers", "no step sets the mark"):
+        assert words in every
+
+
+def test_the_paper_runbook_numbers_steps_and_says_what_to_do_by_hand() -> None:
+    loose = CliRunner().invoke(print_, ["warm-standby"])
+    assert loose.exit_code == 0, loose.output
+    assert "6. [ ] **lose**" in loose.output
+    bound = CliRunner().invoke(print_, ["warm-standby", "--env", "staging", "--to", "west"])
+    assert bound.exit_code == 0, bound.output
+    assert "**lose**" not in bound.output
+    assert "aws rds promote-read-replica --db-instance-identifier orders-b --region us-west-2" in bound.output
+    assert CliRunner().invoke(print_, ["warm-standby", "--env", "staging"]).exit_code == 2
+    assert CliRunner().invoke(print_, ["warm-standby", "--to", "west"]).exit_code == 2
+
+
+def test_the_three_in_the_morning_entrance_finds_the_runbook() -> None:
+    for arguments in (["--severity", "sev1", "--service", "orders"], ["standby"]):
+        result = CliRunner().invoke(find, arguments)
+        assert "runbooks/warm-standby.yaml" in result.output
+    nothing = CliRunner().invoke(find, ["--severity", "sev9"])
+    assert "no runbook fits" in nothing.output
+    assert json.loads(CliRunner().invoke(find, ["--severity", "sev9", "--output", "json"]).stdout) == []
+
+
+def test_the_catalogue_tells_names_fields_and_the_way_back() -> None:
+    every = CliRunner().invoke(catalog, [])
+    assert "rds.promote_read_replica" in every.output
+    one = CliRunner().invoke(catalog, ["rds.promote_read_replica"])
+    for words in ("one way:", "Fields:", "rds:PromoteReadReplica", "code-block:: yaml"):
+        assert words in one.output
+    assert CliRunner().invoke(catalog, ["rds.promot"]).exit_code == 2
+    assert json.loads(CliRunner().invoke(catalog, ["http.answers", "--output", "json"]).output)["kind"] == "probe"
+
+
+def test_a_failback_beside_the_runbook_is_found(tmp_path: Path) -> None:
+    (tmp_path / "home.yaml").write_text("runbook: way-home\ntitle: x\nsteps: []\n", encoding="utf-8")
+    out = tmp_path / "out.yaml"
+    out.write_text(
+        "runbook: o\ntitle: t\nfinally: {failback: way-home}\nsteps:\n- {id: a, action: flow.nothing, at: to}\n",
+        encoding="utf-8",
+    )
+    assert load_runbook(out).model.finally_.failback == "way-home"
+
+
+def _big(path: Path) -> Path:
+    step = "  - id: s{0}\n    say: step {0}\n    action: flow.nothing\n    at: to\n    timeout: 30s\n    with:\n"
+    steps = "".join(step.format(number) + f"      note: number {number}\n" for number in range(1000))
+    path.write_text(f"runbook: big\ntitle: t\nsteps:\n{steps}", encoding="utf-8")
+    return path
+
+
+def test_a_thousand_steps_are_checked_in_a_blink_and_without_the_heavy_libraries(tmp_path: Path) -> None:
+    path = _big(tmp_path / "big.yaml")
+    code = (
+        "import sys, time\nfrom drills.cli.check import check\n"
+        "check.main([sys.argv[1]], standalone_mode=False)\n"
+        "heavy = {'boto3', 'botocore', 'structlog', 'rich', 'aiohttp', 'psycopg', 'jmespath'} & set(sys.modules)\n"
+        "print(time.process_time(), sorted(heavy))\n"
+    )
+    spent: list[float] = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True, timeout=60
+        )
+        assert "runbook is valid, 1000 steps" in done.stdout
+        seconds, _, heavy = done.stdout.splitlines()[-1].partition(" ")
+        assert heavy == "[]"
+        spent.append(float(seconds))
+    assert min(spent) < 1.5
+
+
+def test_reading_a_thousand_steps_again_costs_little(tmp_path: Path) -> None:
+    path = _big(tmp_path / "big.yaml")
+    load_runbook(path)
+    best = 9.0
+    for _ in range(3):
+        begun = time.process_time()
+        load_runbook(path)
+        best = min(best, time.process_time() - begun)
+    assert best < 0.6
+
+
+def test_loading_what_is_shipped_gives_the_names_in_the_files() -> None:
+    for path in PLACES:
+        data = load(path).data
+        assert isinstance(data, dict)
+        assert load_environment(path).model.environment == data["environment"]
