@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Written last, so that an environment that was left half-made is made again from nothing.
 STAMP := $(VENV)/.complete
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 LOCKED := pyproject.toml --universal --python-version 3.11 --extra sandbox --extra dev \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 

@@ -70,11 +70,26 @@ class Cases:
         """Give every case, the cheap ones first."""
         return [
             Case("version", {"ours": self._drills("--version"), "theirs": self._theirs("--version")}),
-            Case("status", {"ours": self._drills("status"), "theirs": self._theirs("--version")}),
+            self._status(),
             *(self._validate(steps) for steps in (10, 1000)),
             *(self._run("no-ops", inputs.NOTHING, steps) for steps in (10, 100, 1000)),
             *(self._run("reads", inputs.READ, steps) for steps in (100, 1000)),
         ]
+
+    def _status(self) -> Case:
+        """One finished drill lies there, so that there is something to tell; theirs knows no status."""
+        kept = self._folder / "kept"
+        pair = inputs.write(self._folder / "status", inputs.NOTHING, 10)
+        words = (str(pair.ours), str(pair.environment), self._endpoint, str(kept / "drill"))
+        run(Program((sys.executable, str(HERE / "ours.py"), *words), pair.folder, self._environment))
+        here = {**self._environment, "DRILLS_HOME": str(kept)}
+        return Case(
+            "status",
+            {
+                "ours": lambda folder: Program((str(BIN / "drills"), "status"), folder, here),
+                "theirs": self._theirs("--version"),
+            },
+        )
 
     def _validate(self, steps: int) -> Case:
         pair = inputs.write(self._folder / f"validate-{steps}", inputs.NOTHING, steps)

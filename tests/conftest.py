@@ -6,7 +6,7 @@ import os
 
 from hypothesis import settings
 
-for _name in [name for name in os.environ if name.startswith(("AWS_", "DRILLS_"))]:
+for _name in [name for name in os.environ if name.startswith(("AWS_", "DRILLS_")) and name != "DRILLS_PROVE"]:
     del os.environ[_name]
 # A test that forgets its endpoint finds no account and no metadata server, in its child processes too.
 os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_EC2_METADATA_DISABLED="true")

@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def eventually(true: Callable[[], object], within_s: float = 15.0) -> None:
 @contextmanager
 def running(
     folder: Path, east: SiteShape = EAST, west: SiteShape = WEST, *, wan_delay_s: float = 0.0, ttl_s: int = 1
-) -> Iterator[DataPlane]:
+) -> Generator[DataPlane]:
     """Start a data plane and stop it; afterwards none of its processes may be left."""
     plane = DataPlane(folder, [east, west], wan_delay_s=wan_delay_s, ttl_s=ttl_s)
     pids: list[int] = []
@@ -87,7 +87,21 @@ def items(plane: DataPlane, site: str) -> set[str]:
 def insert(plane: DataPlane, site: str, item: str) -> None:
     """Insert one order through the edge, on a connection of its own."""
     with psycopg.connect(plane.addresses().sites[site].dsn, autocommit=True) as connection:
-        connection.execute("INSERT INTO orders (item, quantity, site, instance) VALUES (%s, 1, %s, 'test')", (item, site))
+        connection.execute(
+            "INSERT INTO orders (item, quantity, site, instance) VALUES (%s, 1, %s, 'test')", (item, site)
+        )
+
+
+def data_of(pid: int) -> Path:
+    """Read a postmaster's data folder from its command line."""
+    words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    return Path(words[words.index("-D") + 1])
+
+
+def postmaster(plane: DataPlane, site: str) -> int:
+    """Number a site's PostgreSQL."""
+    (found,) = (each.pid for each in plane.processes() if (each.role, each.site) == ("postgres", site))
+    return found
 
 
 def of_site(plane: DataPlane, site: str) -> set[int]:

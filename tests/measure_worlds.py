@@ -65,7 +65,8 @@ class Bounds:
         return self.low <= truth and (self.high is None or seen <= self.high)
 
 
-def draw_outage(random: Random) -> Outage:
+def draw_outage(random: Random, kind: str = "") -> Outage:
+    """Draw a world; ``kind`` (of what is known of the effect) is drawn too if it is not given."""
     window = random.randint(20, 60)
     clock = START
     begun = clock + (0 if random.random() < 0.5 else random.randint(0, 2 * window))
@@ -78,7 +79,7 @@ def draw_outage(random: Random) -> Outage:
         at = past + random.randint(*random.choice(gaps))
     shortest = min(past - at for at, past in episodes)
     l_max = random.choice((None, random.randint(0, 30)))
-    disaster = _known(random, clock, begun, episodes)
+    disaster = _known(random, clock, episodes, kind)
     sharp = random.randint(0, shortest)
     injected = disaster.synchronous or disaster.confirmed is not None
     rho_max = random.choice((shortest, sharp, random.randint(10, 40) if injected else shortest))
@@ -86,10 +87,11 @@ def draw_outage(random: Random) -> Outage:
     return Outage(window, rho_max, l_max, tuple(episodes), clock, disaster, samples)
 
 
-def _known(random: Random, clock: int, begun: int, episodes: list[tuple[int, int]]) -> Disaster:
+def _known(random: Random, clock: int, episodes: list[tuple[int, int]], kind: str) -> Disaster:
+    begun = episodes[0][0]
     bracket = Bracket(clock - random.randint(0, 2), clock + random.randint(0, 2))
     kinds = ["confirmed", "unconfirmed", "incident"] + ["synchronous"] * (begun <= bracket.latest)
-    kind = random.choice(kinds)
+    kind = kind or random.choice(kinds)
     if kind == "synchronous":
         return Disaster(bracket, synchronous=True)
     if kind == "confirmed":
@@ -255,3 +257,43 @@ def rpo_holds(world: Shipment) -> bool:
     """Whether the bounds found for a shipment contain its truth."""
     found = rpo.loss(world.book, world.disaster)
     return found.low <= world.truth and (found.high is None or world.truth <= found.high)
+
+
+@dataclass(frozen=True)
+class SlowIncident:
+    """An incident that swallows requests: whatever had not been answered when it began times out."""
+
+    samples: tuple[Sample, ...]
+    every: int
+    begun: int
+    restored: int
+    window: int
+
+
+def draw_slow_incident(random: Random) -> SlowIncident:
+    """Draw a healthy service with a tail of slow answers, a black hole, and 3,200 baseline answers before it."""
+    every, timeout, window = 5, 200, 1_200
+    begun = START + 3_200 * every + random.randint(0, every)
+    restored = begun + random.randint(50, 400)
+    found: list[Sample] = []
+    for place, sent in enumerate(range(START, restored + 3 * window, every)):
+        latency = random.randint(10, 50) if random.random() < 0.009 else random.randint(0, 3)
+        latency = 50 if place == 0 else latency
+        served = sent + latency < begun or sent >= restored
+        found.append(Sample(sent, sent + (latency if served else timeout), up=served))
+    return SlowIncident(tuple(found), every, begun, restored, window)
+
+
+def slow_incident_holds(world: SlowIncident) -> bool:
+    """Whether the bounds contain the truth, with the ``l_max`` that the baseline itself gives."""
+    samples = Samples.of(world.samples)
+    known = evidence.latency(samples, world.begun - 250, world.every)
+    seen = evidence.seen_up(samples, 1 << 40, known.l_max)
+    way = rto.track(seen, world.window // 5)
+    found = effects.incidents(way, world.window)
+    if len(found) != 1:
+        return False
+    run = rto.upper(way, found[0].latest, world.window)
+    low = max(0, rto.lower(seen, found[0].earliest, world.window) - found[0].latest)
+    truth = world.restored - world.begun
+    return low <= truth and run is not None and truth <= run.ended - found[0].earliest

@@ -62,9 +62,7 @@ def _shipped(mode: Mode, world: SandboxValues | None = BOOTED, to: str = "west")
     )
 
 
-def _compiled(
-    runbook: LoadedRunbook, environment: LoadedEnvironment, mode: Mode = Mode.RUN, **parameters: str
-) -> Plan:
+def _compiled(runbook: LoadedRunbook, environment: LoadedEnvironment, mode: Mode = Mode.RUN, **parameters: str) -> Plan:
     return compile_plan(
         runbook,
         environment,
@@ -141,9 +139,7 @@ def test_the_path_to_the_objective_is_the_longest_expected_one() -> None:
 def test_before_a_boot_the_names_a_sandbox_will_tell_are_left_open() -> None:
     plan = _shipped(Mode.REHEARSE, world=None)
     assert plan.step("writer").params == Facts(dsn="${to.dsn}")
-    check_bound(
-        load_runbook(ROOT / "runbooks/warm-standby.yaml"), load_environment(ROOT / "environments/sandbox.yaml")
-    )
+    check_bound(load_runbook(ROOT / "runbooks/warm-standby.yaml"), load_environment(ROOT / "environments/sandbox.yaml"))
 
 
 def test_a_sandbox_that_does_not_tell_a_value_is_an_error_at_that_value() -> None:
@@ -229,14 +225,15 @@ def test_parameters_from_the_command_line_are_typed_and_known(tmp_path: Path) ->
     assert plan.step("b").params == Facts(dsn="env:DSN")
     assert plan.parameters == Facts(n=7)
     check_bound(runbook, environment)
-    for given, words in (
+    cases: tuple[tuple[dict[str, str], str], ...] = (
         ({}, "--set n=VALUE"),
         ({"n": "many"}, "not of type integer"),
         ({"n": "1", "m": "2"}, "did you mean 'n'|there are"),
         ({"n": "1", "dsn": "hunter2"}, "never the secret"),
-    ):
+    )
+    for given, words in cases:
         with pytest.raises(Usage, match=words) as caught:
-            _compiled(runbook, environment, **given)
+            _compiled(runbook, environment, Mode.RUN, **given)
         assert "hunter2" not in str(caught.value)
 
 

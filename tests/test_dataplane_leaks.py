@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dataplane_world import alive, eventually, shared_memory_segments
+from dataplane_world import alive, data_of, eventually, shared_memory_segments
 
 import drills
 from drills.clock import SystemClock
@@ -32,8 +32,9 @@ while len(plane.listening("east")) < 2 and time.monotonic() < until:
     pass
 if sys.argv[2] == "blackhole":
     plane.lose("east", "blackhole")
-data = str(plane._sites["east"].database._data.parent)
-print(json.dumps({"pids": [each.pid for each in plane.processes()], "data": data, "up": plane.is_writer("west")}))
+postgres = [each.pid for each in plane.processes() if each.role == "postgres"]
+told = {"pids": [each.pid for each in plane.processes()], "postgres": postgres, "writer": plane.is_writer("west")}
+print(json.dumps(told))
 sys.stdout.flush()
 if sys.argv[2] == "stop":
     plane.promote("west")
@@ -54,11 +55,13 @@ def test_after_sigkill_of_the_owner_nothing_is_left(tmp_path: Path, state: str) 
         told = json.loads(owner.stdout.readline())
         assert len(told["pids"]) > 15
         assert all(alive(pid) for pid in told["pids"])
+        data = data_of(told["postgres"][0])
+        assert data.exists()
         began = time.monotonic()
         owner.kill()
         eventually(lambda: not [pid for pid in told["pids"] if alive(pid)], within_s=2)
         assert time.monotonic() - began < 2
-    eventually(lambda: not Path(told["data"]).exists(), within_s=2)
+    eventually(lambda: not data.parent.exists(), within_s=2)
     assert shared_memory_segments() <= segments
 
 
@@ -69,14 +72,14 @@ def test_after_sigkill_of_the_keeper_the_kernel_ends_its_children(tmp_path: Path
     with owner:
         assert owner.stdout is not None
         told = json.loads(owner.stdout.readline())
-        keeper = told["pids"][0]
+        keeper, data = told["pids"][0], data_of(told["postgres"][0])
         os.kill(keeper, signal.SIGKILL)
         eventually(lambda: not [pid for pid in told["pids"] if alive(pid)], within_s=2)
         owner.kill()
-    shutil.rmtree(told["data"])  # nobody was left who could
+    shutil.rmtree(data.parent)  # nobody was left who could
 
 
-def test_an_ordinary_user_runs_one(tmp_path: Path) -> None:
+def test_an_ordinary_user_runs_one() -> None:
     if os.geteuid() != 0:
         pytest.skip("every other test of the data plane ran as an ordinary user already")
     python = _python_for_others()
@@ -100,7 +103,7 @@ def test_an_ordinary_user_runs_one(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
-        assert told["up"] is False
+        assert told["writer"] is False
         assert not [pid for pid in told["pids"] if alive(pid)]
         assert list(home.glob(".cache/drills/sandbox/cluster-*"))
     finally:
@@ -108,7 +111,9 @@ def test_an_ordinary_user_runs_one(tmp_path: Path) -> None:
 
 
 def _libraries() -> str:
-    return os.pathsep.join([str(Path(drills.__file__).parent.parent), *[path for path in sys.path if "site-packages" in path]])
+    return os.pathsep.join(
+        [str(Path(drills.__file__).parent.parent), *[path for path in sys.path if "site-packages" in path]]
+    )
 
 
 def _python_for_others() -> str | None:

@@ -70,7 +70,7 @@ def test_instances_come_drain_and_die_and_nobody_listens_where_none_is_left(tmp_
         serving(plane, "east", "i-1", "i-2", "i-3")
         serving(plane, "east", "i-1", "i-2")
         plane.stop_instance("east", "i-2", force=True)
-        eventually(lambda: plane.listening("east") == {"i-1"})
+        eventually(lambda: plane.listening("east") == frozenset({"i-1"}))
         assert {ask(app).instance for _ in range(4)} == {"i-1"}
         plane.stop_instance("east", "i-1", force=False)
         eventually(lambda: not plane.listening("east"))
@@ -112,7 +112,7 @@ def test_a_fence_ends_and_refuses_clients_and_keeps_replication(tmp_path: Path) 
             psycopg.connect(at.dsn)
         plane.fence_db("east", fenced=False)
         insert(plane, "east", "lamp")
-        eventually(lambda: plane.listening("east") == {"i-1"})
+        eventually(lambda: plane.listening("east") == frozenset({"i-1"}))
         assert ask(at.app).status == 200
 
 
@@ -129,7 +129,7 @@ def test_a_dns_change_is_seen_by_the_first_query_after_it(tmp_path: Path) -> Non
         for last in range(1, 20):
             plane.serve(name, [f"127.1.1.{last}"])
             (found,) = look_up().answer
-            assert ([each.to_text() for each in found], found.ttl) == ([f"127.1.1.{last}"], 7)
+            assert found.to_text() == f"{name} 7 IN A 127.1.1.{last}"
         query = dns.message.make_query(name.upper(), "A")
         assert len(dns.query.tcp(query, resolver.host, 2, resolver.port).answer) == 1
         other = look_up("AAAA")

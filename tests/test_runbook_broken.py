@@ -57,7 +57,7 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a probe named as an action": (
         TOP + "steps:\n  - id: a\n    action: http.answers\n",
         6,
-        ("is a probe, not a action", "write 'probe: http.answers'"),
+        ("write 'probe: http.answers'",),
     ),
     "an unknown work field": (
         TOP + "steps:\n  - id: a\n    probe: rds.is_writer\n    at: to\n    with:\n      bd: x\n      db: x\n",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +90,7 @@ def test_every_circle_found_is_one_and_none_is_missed(graph: dict[str, list[str]
     found = cycles(needs)
     for ring in found:
         assert ring[0] == ring[-1]
-        assert all(after in needs[step] for step, after in zip(ring, ring[1:], strict=False))
+        assert all(after in needs[step] for step, after in pairwise(ring))
     assert bool(found) == any(step in ancestors(needs, step) for step in needs)
 
 

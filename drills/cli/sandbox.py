@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,23 +30,17 @@ def sandbox() -> None:
 @sandbox.command()
 @_NAME
 @_JSON
-@click.option(
-    "--env",
-    "environment",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=Path("environments/sandbox.yaml"),
-    show_default=True,
-    help="The environment whose world is built.",
-)
+@click.option("--env", "environment", default="sandbox", show_default=True, help="The environment whose world is built.")
 @click.option(
     "--outage", type=click.Choice(["kill", "blackhole"]), help="How a lost site goes, if not as it says there."
 )
-def up(name: str, output: str, environment: Path, outage: str | None) -> None:
+def up(name: str, output: str, environment: str, outage: str | None) -> None:
     """Start a sandbox that outlives this command; ``drills sandbox down`` ends it."""
+    from drills.runbook.find import environment_path
     from drills.runbook.load import load_environment
     from drills.sandbox.lifecycle import boot, standing_folder, world_spec
 
-    spec = world_spec(load_environment(environment).model)
+    spec = world_spec(load_environment(environment_path(environment)).model)
     running = boot(spec, standing_folder(name), private=False, outage=outage)
     facts = running.facts
     if output == "json":

@@ -112,8 +112,9 @@ def _answer(word: Word, names: Sequence[str], note: str) -> None:
     _open(drill, "it asks nothing any more")
     one = _step(drill, step)
     if one.step.kind is not Kind.OPERATOR:
+        article = "an" if one.step.kind is Kind.ACTION else "a"
         raise Refused(
-            f"step {step} is a {one.step.kind.value} ({one.step.uses}): it asks nobody{_who_asks(drill.state)}"
+            f"step {step} is {article} {one.step.kind.value} ({one.step.uses}): it asks nobody{_who_asks(drill.state)}"
         )
     if one.status is Status.WAITING:
         raise Refused(f"step {step} has not asked yet{_who_asks(drill.state)}")

@@ -21,7 +21,7 @@ from drills.timeline import events as ev
 from drills.timeline.facts import Facts, Json
 from drills.timeline.marks import OBSERVED, Mark
 from drills.timeline.samples import Samples
-from drills.work import Evidence
+from drills.work import Evidence, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,7 +136,8 @@ def _moments(state: State, clock: str) -> Iterator[Moment]:
         if mark is None or mark is Mark.DISASTER or mark in OBSERVED or one.status is not Status.DONE:
             continue
         if one.started is not None and one.ended is not None and one.started.clock == one.ended.clock == clock:
-            yield Moment(mark, Bracket(one.started.mono_ns, one.ended.mono_ns))
+            earliest = one.ended if one.step.kind is Kind.OPERATOR else one.started  # a person's word has a moment
+            yield Moment(mark, Bracket(earliest.mono_ns, one.ended.mono_ns))
 
 
 def _spans(state: State, clock: str) -> Iterator[StepSpan]:

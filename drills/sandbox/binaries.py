@@ -70,10 +70,11 @@ CREATE ROLE orders LOGIN;
 GRANT pg_monitor TO orders;
 ALTER DATABASE postgres RENAME TO orders;
 ALTER DATABASE orders OWNER TO orders;
-UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';
+UPDATE pg_database SET datistemplate = false;
 DROP DATABASE template0
 """
 _TABLES = """
+DROP DATABASE template1;
 SET SESSION AUTHORIZATION orders;
 CREATE TABLE orders (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

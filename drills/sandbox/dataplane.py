@@ -86,12 +86,13 @@ class DataPlane:
         for name, shape in self._shapes.items():
             at = self.addresses().sites[name]
             self._sites[name] = Site(shape, at, processes, Database(name, at, processes, postgres, data / name))
-        for copying in [site.database.copy_template() for site in self._sites.values()]:
+        copies = [site.database.copy_template() for site in self._sites.values()]
+        processes.warm()  # meanwhile
+        for copying in copies:
             processes.finish(*copying, "cp", within_s=60.0)
         for name, site in self._sites.items():
             site.database.follow(None if name == self._primary else self._upstream(name, self._primary))
             site.database.launch(site.settings())
-        processes.warm()
         for pair in itertools.combinations(self._shapes, 2):
             self._open_link(pair)
         at = self.addresses().resolver

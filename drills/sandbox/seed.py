@@ -92,7 +92,9 @@ def seed_places(cloud: Cloud, spec: WorldSpec) -> dict[str, Site]:
 def seed_names(cloud: Cloud, spec: WorldSpec, entrances: Mapping[str, Entrance]) -> str:
     """Make the hosted zone, a health check and a weighted record of each site (all weight on the primary).
 
-    Gives the hosted zone's id. Record sets carry the site's name as SetIdentifier.
+    Gives the hosted zone's id. Record sets carry the site's name as SetIdentifier. They name no health check: with one,
+    Route 53 would go on answering with the old site until the new one had been found healthy often enough, whatever
+    the weights say, and the shift would not be the person's.
     """
     home = next(one for one in spec.sites if one.name == spec.primary)
     route53: Route53Client = clients(cloud, home.account, "us-east-1").client("route53")
@@ -123,7 +125,6 @@ def seed_names(cloud: Cloud, spec: WorldSpec, entrances: Mapping[str, Entrance])
             "Weight": 100 if one.name == spec.primary else 0,
             "TTL": spec.ttl_s,
             "ResourceRecords": [{"Value": entrance.host}],
-            "HealthCheckId": check,
         }
         route53.change_resource_record_sets(
             HostedZoneId=zone_id, ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}

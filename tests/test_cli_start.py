@@ -1,0 +1,196 @@
+"""The one door: what it loads, what it costs, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from report_drills import drills, environment, failover, keep, simulate
+
+from drills import __version__
+from drills.cli import group
+
+HEAVY = ("boto3", "botocore", "pydantic", "structlog", "rich", "aiohttp", "psycopg", "moto", "yaml")
+LOADED = "import json, sys; from drills.cli.main import main; code = main(); print(json.dumps(sorted(sys.modules)))"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    keep(tmp_path, "20260101-000000-orders-aaaa", simulate(failover()))
+    keep(tmp_path, "20260102-000000-orders-bbbb", simulate(failover(), cut=6))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["status"], ["list"], ["status", "--output", "json"], ["abort", "2025"]]
+)
+def test_a_light_command_loads_no_heavy_library(home: Path, words: list[str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, *words],
+        env=environment(home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = {name.partition(".")[0] for name in json.loads(ran.stdout.splitlines()[-1])}
+    assert loaded & set(HEAVY) == set()
+
+
+def test_version_loads_neither_click_nor_msgspec(home: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, "--version"],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    first, modules = ran.stdout.splitlines()
+    assert first == f"drills {__version__}"
+    assert {"click", "msgspec", "dataclasses"} & set(json.loads(modules)) == set()
+
+
+def cpu_s(home: Path, cache: Path, *words: str) -> float:
+    """The least CPU of several runs, with compiled modules as an installation has them."""
+    env = {name: value for name, value in environment(home).items() if name != "PYTHONDONTWRITEBYTECODE"}
+    took: list[float] = []
+    for _ in range(6):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "drills", *words],
+            env={**env, "PYTHONPYCACHEPREFIX": str(cache)},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(took)
+
+
+def test_version_and_status_cost_little_cpu(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cache = tmp_path_factory.mktemp("compiled")
+    assert cpu_s(home, cache, "--version") < 0.075
+    assert cpu_s(home, cache, "status") < 0.15
+
+
+def test_help_lists_every_command_of_the_table(home: Path) -> None:
+    ran = drills(home, "--help")
+    assert ran.returncode == 0
+    for name, entry in group.TABLE.items():
+        assert f"  {name} " in ran.stdout
+        assert entry.help in ran.stdout
+
+
+@pytest.mark.parametrize("name", sorted(group.TABLE))
+def test_every_command_of_the_table_is_there_and_has_a_help_of_its_own(name: str) -> None:
+    command = group.load(name, group.TABLE[name])
+    assert command.name == name
+    assert command.get_short_help_str()
+
+
+@pytest.mark.parametrize("where", sorted({entry.where for entry in group.TABLE.values()}))
+def test_every_command_of_a_module_is_in_the_table(where: str) -> None:
+    from importlib import import_module
+
+    module, _, attribute = where.partition(":")
+    for command in getattr(import_module(module), attribute):
+        assert group.TABLE[command.name].where == where
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sohw"], "there is no command 'sohw'; did you mean `drills show`?"),
+        (["qqqq"], "`drills --help` lists them"),
+        (["show", "--nope"], "No such option"),
+        (["list", "extra"], "unexpected extra argument"),
+        (["show", "--output", "xml"], "'xml' is not one of"),
+        (["show", "nope"], "there is no drill 'nope'"),
+        (["show", "2026"], "begins the names of 2 drills"),
+        (["show", "./nope"], "holds no drill"),
+        (["show", ""], "there is no drill ''"),
+        (["approve"], "write `drills approve [DRILL] STEP`"),
+        (["resolve", "scale", "perhaps"], "say how it ended"),
+        (["resolve", "scale", "done"], "say how you know"),
+        (["note"], 'write `drills note [DRILL] "TEXT"`'),
+        (["report", "20260101", "--to", "no/such/folder/report.md"], "cannot be written"),
+    ],
+)
+def test_a_wrong_word_is_one_clear_message_and_exit_2(home: Path, words: list[str], says: str) -> None:
+    ran = drills(home, *words)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", ["list", "report 20260101", "--help", "list --output json"])
+def test_a_reader_that_goes_away_is_no_error(home: Path, words: str) -> None:
+    line = f"{sys.executable} -m drills {words} | head -1 > /dev/null; echo ${{PIPESTATUS[0]}}"
+    for index in range(60):
+        keep(home, f"many-{index}", simulate(failover(), cut=2)) if words.startswith("list") else None
+    ran = subprocess.run(
+        ["/bin/bash", "-c", line], env=environment(home), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.strip() in ("0", "141")
+
+
+def test_a_full_disk_on_stdout_is_no_traceback(home: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "drills", "list"],
+            env=environment(home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert "Traceback" not in ran.stderr
+
+
+def test_ctrl_c_is_quiet(home: Path) -> None:
+    code = (
+        "import os, signal, sys; from drills.cli import folders; "
+        "folders.every = lambda *_: os.kill(os.getpid(), signal.SIGINT); "
+        "from drills.cli.main import main; sys.exit(main(['list']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment(home), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 130
+    assert "Traceback" not in ran.stderr
+
+
+def test_without_any_drill_the_doors_say_so(tmp_path: Path) -> None:
+    for words in (["status"], ["list"]):
+        ran = drills(tmp_path, *words)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert "there are no drills" in ran.stdout
+        told = json.loads(drills(tmp_path, *words, "--output", "json").stdout)
+        assert told == {"drills": []}
+    assert drills(tmp_path, "show").returncode == 2
+
+
+def test_drills_are_found_in_the_working_directory_without_drills_home(tmp_path: Path) -> None:
+    keep(tmp_path / ".drills", "one", simulate(failover()))
+    env = {name: value for name, value in environment(tmp_path).items() if name != "DRILLS_HOME"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "drills", "list"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "one " in ran.stdout
+    assert os.environ.get("DRILLS_HOME") is None

@@ -1,0 +1,119 @@
+"""Each rule of the estimators is needed: without it a generated world lies outside its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from measure_worlds import draw_outage, draw_shipment, draw_slow_incident, holds, rpo_holds, slow_incident_holds
+
+from drills.measure import effect, evidence, rpo, rto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from drills.measure.evidence import Evidence
+    from drills.timeline.samples import Marker, Recovered
+
+MOST_WORLDS = 30_000
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    module: object
+    seam: str
+    instead: Callable[..., object]
+    survives: Callable[[Random], bool]
+    """Whether a world drawn from this lies within its bounds."""
+
+
+def plain_last_good(way: rto.Track, since: int, first_bad: int) -> int:
+    pairs = zip(way.evidence.good_sent, way.evidence.good_ended, strict=True)
+    return max([since, *(sent for sent, ended in pairs if ended <= first_bad)])
+
+
+def last_good_by_send(way: rto.Track, since: int, first_bad: int) -> int:
+    return max([since, *(sent for sent in way.evidence.good_sent if sent <= first_bad)])
+
+
+def running_bads_ignored(seen: Evidence) -> tuple[list[int], list[int]]:
+    return seen.bad_sent, seen.bad_sent
+
+
+def window_by_send_span(sent: int, ended: int, window: int) -> int:
+    del ended
+    return sent + window
+
+
+def no_gap_rule(found: list[int], rho_max: int) -> list[int]:
+    del found, rho_max
+    return []
+
+
+def first_good_by_receive(seen: Evidence, ehi: int) -> int:
+    return next((at for at, ended in enumerate(seen.good_ended) if ended >= ehi), len(seen.good_ended))
+
+
+def p99(latencies: list[int]) -> int:
+    return sorted(latencies)[int(0.99 * len(latencies))] if latencies else 0
+
+
+def effect_is_the_answer(way: rto.Track, disaster: effect.Disaster, old_success: int | None) -> effect.Effect:
+    del way, old_success
+    assert disaster.clock is not None
+    return effect.Effect(disaster.clock, disaster.clock.earliest, disaster.clock.latest, effect.Known.SYNCHRONOUS)
+
+
+def whoever_executed_it(row: Recovered, old: str) -> bool:
+    del row, old
+    return True
+
+
+def largest_sequence(present: Sequence[Marker]) -> int | None:
+    return max(present, key=lambda marker: marker.seq).sent if present else None
+
+
+def unconfirmed(random: Random) -> bool:
+    return holds(draw_outage(random, "unconfirmed"))
+
+
+def confirmed(random: Random) -> bool:
+    return holds(draw_outage(random, "confirmed"))
+
+
+def shipped(random: Random) -> bool:
+    return rpo_holds(draw_shipment(random))
+
+
+def slow(random: Random) -> bool:
+    return slow_incident_holds(draw_slow_incident(random))
+
+
+MUTANTS = [
+    Mutant("last good by send", effect, "last_good", last_good_by_send, unconfirmed),
+    Mutant("last good without an unbroken chain", effect, "last_good", plain_last_good, unconfirmed),
+    Mutant("running bads ignored", rto, "bads_by_end", running_bads_ignored, confirmed),
+    Mutant("window by send span", rto, "window_closes", window_by_send_span, confirmed),
+    Mutant("no gap rule", rto, "breaks", no_gap_rule, confirmed),
+    Mutant("first good by receive", rto, "first_candidate", first_good_by_receive, confirmed),
+    Mutant("p99 for l_max", evidence, "largest_latency", p99, slow),
+    Mutant("effect = API answer", effect, "effect", effect_is_the_answer, confirmed),
+    Mutant("RPO by rows of any server", rpo, "executed_by", whoever_executed_it, shipped),
+    Mutant("RPO by the largest sequence", rpo, "last_present", largest_sequence, shipped),
+]
+
+
+def first_killer(mutant: Mutant) -> int | None:
+    return next((seed for seed in range(MOST_WORLDS) if not mutant.survives(Random(seed))), None)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_a_mutant_is_killed_by_a_generated_world(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(mutant.module, mutant.seam, mutant.instead)
+        seed = first_killer(mutant)
+    assert seed is not None
+    assert mutant.survives(Random(seed))
