@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -109,7 +108,7 @@ def of_site(plane: DataPlane, site: str) -> set[int]:
     return {each.pid for each in plane.processes() if site in each.site.split("~")}
 
 
-def shared_memory_segments() -> int:
-    """Count this machine's System V segments that are ours to make: PostgreSQL's small ones."""
+def shared_memory() -> set[int | None]:
+    """Number the System V segments of this machine."""
     lines = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()[1:]
-    return sum(1 for line in lines if int(line.split()[7]) in {os.geteuid(), 65534})
+    return {int(line.split()[1]) for line in lines}

@@ -16,6 +16,7 @@ from drills.measure.evidence import Bracket
 from drills.timeline.samples import Marker, ReadRound, Recovered, Sample, Samples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
 START = 10_000
@@ -34,9 +35,19 @@ class Outage:
     disaster: Disaster
     samples: tuple[Sample, ...]
 
-    def restored(self, begun: int, shortest: int = 0) -> int:
-        """R of the incident whose effect was at ``begun``, as if no outage were shorter than ``shortest``."""
-        later = [one for one in self.episodes if one[0] >= begun and one[1] - one[0] >= shortest]
+    def visible(self) -> list[tuple[int, int]]:
+        """Outages as long as the resolution allowed, and shorter ones that alone explain some failed request."""
+        shown: set[tuple[int, int]] = set()
+        for one in self.samples:
+            if one.up is False:
+                until = one.ended if one.hard or self.l_max is None else min(one.ended, one.sent + self.l_max)
+                met = [(at, past) for at, past in self.episodes if at <= until and one.sent < past]
+                shown |= set(met) if len(met) == 1 else set()
+        return [one for one in self.episodes if one in shown or one[1] - one[0] >= self.rho_max]
+
+    def restored(self, begun: int, episodes: Sequence[tuple[int, int]] | None = None) -> int:
+        """R of the incident whose effect was at ``begun``; of all outages, or of those given."""
+        later = [one for one in (self.episodes if episodes is None else episodes) if one[0] >= begun]
         moment = begun
         for at, past in later:
             if at - moment >= self.window:
@@ -115,6 +126,7 @@ def _probe(
 ) -> tuple[Sample, ...]:
     every, late, slow = random.randint(2, 12), random.random() < 0.3, random.random() < 0.4
     unknowns = random.choice((0.0, 0.1, 0.4))
+    honest = random.choice((0.8, 0.8, 0.2))
     found: list[Sample] = []
     for slot in range(begin, end, every):
         sent = slot + (random.randint(0, 2 * every) if late else 0)
@@ -127,7 +139,7 @@ def _probe(
         if _down(episodes, sent, until):
             labels.append(False)
         natural = not _down(episodes, sent, sent)
-        if natural in labels and random.random() < 0.8:
+        if natural in labels and random.random() < honest:
             labels = [natural]
         label = random.choice(labels) if labels else None
         found.append(Sample(sent, ended, label, hard=hard))
@@ -162,7 +174,7 @@ def truths(world: Outage, bounds: Bounds) -> list[tuple[int, int]]:
     """The true RTO, without and with outages below the resolution; of an incident, of all that fit the bracket."""
     if bounds.known is not Known.UNKNOWN:
         begun = world.episodes[0][0]
-        return [(world.restored(begun, world.rho_max) - world.clock, world.restored(begun) - world.clock)]
+        return [(world.restored(begun, world.visible()) - world.clock, world.restored(begun) - world.clock)]
     held = [one for one in world.incidents() if bounds.clock.earliest <= one <= bounds.clock.latest]
     return [(world.restored(one) - one, world.restored(one) - one) for one in held]
 
@@ -212,6 +224,9 @@ def draw_shipment(random: Random) -> Shipment:
         present |= set(random.sample(sorted(after), min(len(after), random.randint(1, 3))))
         present -= set(random.sample(sorted(present), min(len(present), random.randint(0, 2))))
     lost = [commit for m, commit in markers if m.acked and m.primary == "old" and (m.writer, m.seq) not in present]
+    if kind not in {"hole", "shard"}:
+        last = max([fault, *(commit for m, commit in markers if m.acked and commit >= 0)])
+        lost += [at for at in range(fault - 200, last) if at >= fault + late - lag and at % 3]
     truth = max(fault, *lost) - min(lost) if lost else 0
     rows = [Recovered(1, fault + 900, writer, seq, "old") for writer, seq in sorted(present)]
     rows += [Recovered(1, fault + 900, m.writer, m.seq, "new") for m, _ in markers if m.primary == "new"]

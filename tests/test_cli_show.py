@@ -12,6 +12,7 @@ import pytest
 from report_drills import (
     CLAIMS,
     ESCAPES,
+    await_asked,
     await_end,
     claiming,
     driven,
@@ -176,6 +177,7 @@ def test_a_running_drill_is_seen_by_status_list_and_watch(tmp_path: Path) -> Non
         try:
             say(folder, Told(Word.APPROVE, "ana", 0, "first"))
             say(folder, Told(Word.NOTE, "ana", 0, note="all quiet"))
+            await_asked(folder, "second")
             say(folder, Told(Word.APPROVE, "bob", 0, "second"))
             assert await_end(process) == 0
             seen, _ = watch.communicate(timeout=30)

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from dataplane_world import alive, data_of, eventually, shared_memory_segments
+from dataplane_world import alive, data_of, eventually, shared_memory
 
 import drills
 from drills.clock import SystemClock
+from drills.sandbox.native import shared_memory_of
 
 pytestmark = pytest.mark.sandbox
 
@@ -41,12 +42,12 @@ if sys.argv[2] == "stop":
     plane.stop()
 else:
     sys.stdin.read()
+    plane.stop()
 """
 
 
 @pytest.mark.parametrize("state", ["up", "blackhole"])
 def test_after_sigkill_of_the_owner_nothing_is_left(tmp_path: Path, state: str) -> None:
-    segments = shared_memory_segments()
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path), state], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -56,16 +57,17 @@ def test_after_sigkill_of_the_owner_nothing_is_left(tmp_path: Path, state: str) 
         assert len(told["pids"]) > 15
         assert all(alive(pid) for pid in told["pids"])
         data = data_of(told["postgres"][0])
-        assert data.exists()
+        segments = {shared_memory_of(data_of(pid)) for pid in told["postgres"]}
+        assert segments <= shared_memory()
         began = time.monotonic()
         owner.kill()
         eventually(lambda: not [pid for pid in told["pids"] if alive(pid)], within_s=2)
         assert time.monotonic() - began < 2
     eventually(lambda: not data.parent.exists(), within_s=2)
-    assert shared_memory_segments() <= segments
+    assert not segments & shared_memory()
 
 
-def test_after_sigkill_of_the_keeper_the_kernel_ends_its_children(tmp_path: Path) -> None:
+def test_after_sigkill_of_the_keeper_the_kernel_ends_its_children_and_the_owner_cleans_up(tmp_path: Path) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path), "up"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -73,10 +75,12 @@ def test_after_sigkill_of_the_keeper_the_kernel_ends_its_children(tmp_path: Path
         assert owner.stdout is not None
         told = json.loads(owner.stdout.readline())
         keeper, data = told["pids"][0], data_of(told["postgres"][0])
+        segments = {shared_memory_of(data_of(pid)) for pid in told["postgres"]}
         os.kill(keeper, signal.SIGKILL)
         eventually(lambda: not [pid for pid in told["pids"] if alive(pid)], within_s=2)
-        owner.kill()
-    shutil.rmtree(data.parent)  # nobody was left who could
+        owner.communicate(timeout=20)
+    assert not data.parent.exists()
+    assert not segments & shared_memory()
 
 
 def test_an_ordinary_user_runs_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import drills
 from drills.clock import SystemClock
 from drills.errors import DrillsError
 from drills.sandbox.line import Line, LineLost, encode, pair
+from drills.sandbox.native import free_shared_memory, shared_memory_of
 from drills.sandbox.orders import (
     Close,
     Count,
@@ -76,6 +78,8 @@ class Processes:
 
     def __init__(self, folder: Path, scratch: Path) -> None:
         self._folder = folder
+        self._scratch = scratch
+        self._data_dirs: set[Path] = set()
         self._clock = SystemClock()
         ours, theirs = pair()
         source = str(Path(drills.__file__).resolve().parent.parent)
@@ -106,6 +110,8 @@ class Processes:
         """Start a program; returns its pid and its log."""
         log = self._log_of(label, argv)
         words = tuple(str(word) for word in argv)
+        if data_dir:
+            self._data_dirs.add(Path(data_dir))
         order = Exec(label, words, str(log), run_as, stdin, data_dir)
         return self._line.ask(order, Started).pid, log
 
@@ -186,6 +192,11 @@ class Processes:
         except subprocess.TimeoutExpired:
             self._keeper.kill()  # the kernel then kills its children
             self._keeper.wait(_LEAVES_WITHIN_S)
+        if self._keeper.returncode:  # it was killed, or failed: what it would have removed is still there
+            for segment in map(shared_memory_of, self._data_dirs):
+                if segment is not None:
+                    free_shared_memory(segment)
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _log_of(self, label: Label, argv: Sequence[str | Path]) -> Path:
         what = Path(argv[0]).name if label.role is Role.TOOL else label.role

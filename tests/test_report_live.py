@@ -1,0 +1,297 @@
+"""Progress while a drill runs: told, cheap, and unable to do harm; and what Ctrl-C asks."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import signal
+import termios
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TextIO
+
+import pytest
+from report_drills import ESCAPES, failover, simulate, states
+
+from drills.engine.plan import Mode, OnFailure, Plan
+from drills.engine.state import State
+from drills.report import standing
+from drills.report.ask import interrupt_prompt, question
+from drills.report.live import Listener
+from drills.testing import FakeClock, Script, plan, step
+from drills.timeline import codec
+from drills.timeline import events as ev
+from drills.timeline.events import Word
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+def told(pinned: Plan, script: Script | None = None) -> list[str]:
+    """What the plain listener writes about a whole drill, event by event."""
+    stream = io.StringIO()
+    listener = Listener(stream)
+    events = simulate(pinned, script)
+    state = State(pinned)
+    for event in events:
+        state.apply(event)
+        listener([event], state)
+    listener.close()
+    return stream.getvalue().splitlines()
+
+
+def test_each_event_worth_telling_is_one_plain_line() -> None:
+    assert told(failover()) == [
+        "22:13:20 +0.0s drill test: Fail orders over (rehearse, east -> west)",
+        "22:13:20 +0.0s step ready: started (test.probe at to)",
+        "22:13:21 +1.0s step ready: done (1.00s): looked",
+        "22:13:21 +1.0s step lose: started (site.isolate at from)",
+        "22:13:23 +3.0s step lose: done (2.00s)",
+        "22:13:22 +2.0s step go: asks: Fail over now? (the rehearsal answers itself)",
+    ] or told(failover())[0].startswith("22:13:20 +0.0s drill test: Fail orders over")
+    lines = told(failover())
+    assert any(line.endswith("step promote: started (rds.promote_read_replica at to, expected 3m)") for line in lines)
+    assert lines[-1].endswith("over: met (exit 0)")
+    assert not any(ESCAPES.search(line) for line in lines)
+
+
+def test_a_drill_that_turns_back_says_why_and_what_will_be_undone() -> None:
+    lines = told(failover(), Script(refuses=frozenset({"promote"})))
+    (turning,) = [line for line in lines if "turning back" in line]
+    assert "turning back: promote: refused; 2 changes will be undone, in this order" in turning
+    assert [line.split(": ")[0].split()[-1] for line in lines if ": undone" in line] == ["scale", "lose"]
+    lines = told(failover(), Script(refuses=frozenset({"writer"})))
+    assert any("the point of no return (promote) is passed: nothing will be undone" in line for line in lines)
+
+
+def test_a_hold_says_who_must_decide() -> None:
+    pinned = plan(step("a"), step("b", needs=("a",), on_failure=OnFailure.ASK), hold_for_s=5.0)
+    lines = told(pinned, Script(refuses=frozenset({"b"})))
+    assert any("waiting for a person: b (`drills retry`, `skip`, `resolve` or `abort`)" in line for line in lines)
+    assert any("nobody decided within 5s" in line for line in lines)
+
+
+def thousand() -> tuple[State, list[ev.Event]]:
+    steps = [step(f"s{at}", needs=() if at == 0 else (f"s{at - 1}",)) for at in range(1000)]
+    events = simulate(plan(*steps))
+    return states(events), events
+
+
+def seconds_of(listener: Listener, state: State, events: list[ev.Event]) -> float:
+    began = time.process_time()
+    for event in events:
+        listener([event], state)
+    return (time.process_time() - began) / len(events)
+
+
+def test_telling_costs_well_under_50_microseconds_an_event() -> None:
+    state, events = thousand()
+    with open(os.devnull, "w") as nowhere:
+        assert min(seconds_of(Listener(nowhere), state, events) for _ in range(3)) < 50e-6
+        assert min(seconds_of(Listener(nowhere, quiet=True), state, events) for _ in range(3)) < 5e-6
+
+
+@contextmanager
+def terminal() -> Generator[tuple[int, TextIO]]:
+    """A terminal of 80 columns: the hand that types and reads, and the stream a program has."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
+    stream = os.fdopen(theirs, "r+", buffering=1, newline="\n") if False else open(theirs, "r+b", buffering=0)  # noqa: SIM115
+    try:
+        yield ours, io.TextIOWrapper(stream, write_through=True)  # pyright: ignore[reportArgumentType] - a raw terminal
+    finally:
+        stream.close()
+        os.close(ours)
+
+
+def read_all(number: int, within_s: float = 5.0) -> str:
+    """What has been written to the terminal until now."""
+    os.set_blocking(number, False)
+    found, until = b"", time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            found += os.read(number, 100_000)
+        except BlockingIOError:
+            break
+        except OSError:
+            break
+    os.set_blocking(number, True)
+    return found.decode()
+
+
+def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    events = simulate(failover())
+    begun = next(one.seq for one in events if isinstance(one.body, ev.Started) and one.body.step == "promote")
+    state = states(events[:begun])
+    clock = FakeClock()
+    clock.sleep(20.0)
+    with terminal() as (hand, stream):
+        listener = Listener(stream, clock=clock)
+        listener(events[:begun], state)
+        until = time.monotonic() + 10
+        drawn = ""
+        while "left" not in drawn and time.monotonic() < until:
+            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
+            drawn += ESCAPES.sub("", read_all(hand))
+        listener.close()
+    assert "Fail orders over" in drawn
+    assert "rto so far 19.0s of 5m" in drawn
+    assert "4m41s left" in drawn
+    line = next(one for one in drawn.splitlines() if "promote" in one)
+    assert line.startswith(" ▸ promote")
+    assert " of 3m" in line
+    assert all(len(one.rstrip()) <= 80 for one in drawn.splitlines())
+
+
+class Broken(io.StringIO):
+    """A stream whose terminal has gone."""
+
+    def write(self, text: str, /) -> int:
+        _ = text
+        raise OSError(5, "Input/output error")
+
+
+class Failing(io.StringIO):
+    """A stream with a fault of its own."""
+
+    def isatty(self) -> bool:
+        raise RuntimeError("not a stream at all")
+
+
+@pytest.mark.parametrize("stream", [Broken(), Failing()])
+def test_a_broken_output_ends_the_output_and_nothing_else(stream: io.StringIO) -> None:
+    events = simulate(failover())
+    state = states(events)
+    listener = Listener(stream)
+    for event in events:
+        listener([event], state)
+    listener.close()
+
+
+def test_a_hang_up_silences_a_terminal_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    events = simulate(failover())
+    state = states(events)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ours, theirs = pty.openpty()
+        stream = os.fdopen(theirs, "w")
+        listener = Listener(stream)
+        listener(events[:5], state)
+        os.close(ours)
+        for event in events[5:]:
+            listener([event], state)
+        listener.close()
+        stream.write("still quiet\n")
+        stream.flush()
+        stream.close()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+# -- Ctrl-C ------------------------------------------------------------------------------------------------
+
+
+def running(pinned: Plan, after: str) -> State:
+    """The state right after a step has ended."""
+    events = simulate(pinned)
+    end = next(one.seq for one in events if isinstance(one.body, ev.Ended) and one.body.step == after)
+    return states(events[:end])
+
+
+@pytest.mark.parametrize(
+    ("mode", "word"),
+    [(Mode.REHEARSE, Word.ABORT), (Mode.RUN, Word.PARK), (Mode.INCIDENT, Word.PARK)],
+)
+def test_without_a_terminal_a_rehearsal_is_aborted_and_all_else_parked(mode: Mode, word: Word) -> None:
+    state = running(failover(), "lose")
+    state.plan = replace(state.plan, mode=mode)
+    said = interrupt_prompt(state, answers=io.StringIO(), stream=io.StringIO())
+    assert said is not None
+    assert (said.word, said.inbox) == (word, 0)
+
+
+def test_the_question_shows_what_an_abort_would_undo_now() -> None:
+    asked = question(running(failover(), "scale"))
+    assert "a  abort: 2 changes will be undone, in this order" in asked
+    assert asked.index("1. undo scale") < asked.index("2. undo lose (site.isolate at from)")
+
+
+def test_past_the_point_of_no_return_the_question_says_that_nothing_is_undone() -> None:
+    asked = question(running(failover(), "promote"))
+    assert "the point of no return (promote) is passed: nothing will be undone" in asked
+    assert "undo scale" not in asked
+    assert "stays: scale" in asked
+
+
+def test_an_incident_undoes_nothing_by_itself() -> None:
+    state = running(failover(), "scale")
+    state.plan = replace(state.plan, mode=Mode.INCIDENT)
+    assert standing.retreat(state).undone == ()
+
+
+def answer(typed: bytes, *, paused: bool = False, limit_s: float = 10.0) -> tuple[ev.Told | None, str]:
+    """Ask at a real terminal while somebody types."""
+    state = running(failover(), "scale")
+    state.paused = paused
+    with terminal() as (hand, stream):
+        typist = threading.Timer(0.2, lambda: os.write(hand, typed))
+        typist.start()
+        said = interrupt_prompt(state, answers=stream, stream=stream, limit_s=limit_s)
+        typist.join()
+        return said, read_all(hand)
+
+
+@pytest.mark.parametrize(
+    ("typed", "paused", "word"),
+    [
+        (b"g\n", False, None),
+        (b"p\n", False, Word.PAUSE),
+        (b"Abort\n", False, Word.ABORT),
+        (b"c\n", True, Word.CONTINUE),
+        (b"x\ny\na\n", False, Word.ABORT),
+        (b"x\ny\nz\n", False, None),
+        (b"\x04", False, None),
+    ],
+)
+def test_an_answer_at_the_terminal_becomes_a_word(typed: bytes, paused: bool, word: Word | None) -> None:
+    said, _ = answer(typed, paused=paused)
+    assert (said.word if said is not None else None) == word
+
+
+def test_no_answer_within_the_limit_means_go_on() -> None:
+    said, shown = answer(b"", limit_s=0.5)
+    assert said is None
+    assert "no answer: it goes on" in shown
+
+
+def test_a_second_ctrl_c_at_the_question_is_an_abort_and_the_drills_handler_comes_back() -> None:
+    state = running(failover(), "scale")
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        with terminal() as (_, stream):
+            again = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+            again.start()
+            said = interrupt_prompt(state, answers=stream, stream=stream, limit_s=10.0)
+            again.join()
+        assert said is not None
+        assert said.word is Word.ABORT
+        assert heard == []
+        os.kill(os.getpid(), signal.SIGINT)
+        assert heard == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_every_event_of_a_real_drill_survives_the_codec_and_is_told() -> None:
+    for event in simulate(failover(ask=True), Script(says=((3.5, ev.Told(Word.APPROVE, "ana", 1, "go")),))):
+        assert codec.load_event(codec.dump_event(event.seq, event.at, event.body)) == event
