@@ -21,6 +21,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## the environment in .venv, from the hash-pinned lock
+	@echo "$(VENV) is complete"
 
 $(STAMP): requirements.lock
 	@test -n "$(PYTHON)" || { echo "drills needs Python 3.11 or newer on the PATH" >&2; exit 1; }

@@ -216,7 +216,10 @@ def draw_shipment(random: Random) -> Shipment:
     markers: list[tuple[Marker, int]] = []
     for number in range(writers):
         markers += _write(random, f"w{number}", old_stops, fault, kind)
-    limits = {f"w{number}": fault + late - lag - (random.randint(0, 60) if kind == "shard" else 0) for number in range(writers)}
+    limits = {
+        f"w{number}": fault + late - lag - (random.randint(0, 60) if kind == "shard" else 0)
+        for number in range(writers)
+    }
     present = {(m.writer, m.seq) for m, commit in markers if m.primary != "new" and 0 <= commit < limits[m.writer]}
     executed = {(m.writer, m.seq): commit for m, commit in markers if commit >= 0}
     if kind == "hole" and present:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ def spec() -> WorldSpec:
 
 
 @contextmanager
-def running(folder: Path, outage: str | None = None) -> Iterator[Booted]:
+def running(folder: Path, outage: str | None = None) -> Generator[Booted]:
     """Boot a private sandbox and end it; none of its processes may be left."""
     sandbox = lifecycle.boot(spec(), folder, private=True, outage=outage)
     try:
@@ -44,8 +43,9 @@ def client(world: Booted, service: str, site: str = "east", *, attempts: int = 1
     from botocore.config import Config
 
     place = world.sites[site]
-    return boto3.client(  # pyright: ignore[reportCallIssue, reportUnknownMemberType] - the service is a variable
-        service,  # pyright: ignore[reportArgumentType]
+    make: Any = boto3.client  # pyright: ignore[reportUnknownMemberType] - the stubs know only literal names
+    return make(
+        service,
         region_name=place.region,
         endpoint_url=world.endpoint_url,
         aws_access_key_id=key or place.account,
@@ -76,15 +76,43 @@ def members(world: Booted, site: str) -> dict[str, tuple[str, str]]:
     return {one["InstanceId"]: (one["LifecycleState"], one["HealthStatus"]) for one in group["Instances"]}
 
 
+def state(world: Booted, site: str) -> dict[str, Any]:
+    """Ask the sandbox itself how a site really is."""
+    return lifecycle.status(world)["sites"][site]
+
+
+def isolate(world: Booted, site: str) -> dict[str, str]:
+    """Give every subnet of the site an ACL without any allow rule; gives what each had."""
+    ec2, vpc = client(world, "ec2", site), world.sites[site].vpc
+    closed = ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"]
+    old: dict[str, str] = {}
+    for acl in ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkAcls"]:
+        for one in acl["Associations"]:
+            old[one["SubnetId"]] = acl["NetworkAclId"]
+            ec2.replace_network_acl_association(AssociationId=one["NetworkAclAssociationId"], NetworkAclId=closed)
+    return old
+
+
+def restore(world: Booted, site: str, old: dict[str, str]) -> None:
+    """Give every subnet of the site the ACL it had."""
+    ec2, vpc = client(world, "ec2", site), world.sites[site].vpc
+    for acl in ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkAcls"]:
+        for one in acl["Associations"]:
+            ec2.replace_network_acl_association(
+                AssociationId=one["NetworkAclAssociationId"], NetworkAclId=old[one["SubnetId"]]
+            )
+
+
 def answer(world: Booted, site: str) -> int:
     """Ask a site's entrance; 0 when nobody answers."""
+    connection = http.client.HTTPConnection(world.sites[site].direct.removeprefix("http://"), timeout=0.5)
     try:
-        with urllib.request.urlopen(f"{world.sites[site].direct}/healthz", timeout=0.5) as found:
-            return found.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
         return 0
+    finally:
+        connection.close()
 
 
 def resolve(world: Booted, name: str = "") -> list[str]:

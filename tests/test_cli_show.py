@@ -15,8 +15,8 @@ from report_drills import (
     await_asked,
     await_end,
     claiming,
-    driven,
     drills,
+    driven,
     environment,
     failover,
     keep,
@@ -138,7 +138,9 @@ def test_a_file_that_is_no_journal_is_a_clear_error_and_the_list_goes_on(home: P
             "foreign": b"this is a text file and nothing else\n" * 100,
             "empty": b"",
             "cut": whole[: middle - 100],
-            "flipped": whole[:middle] + bytes(255 - one for one in whole[middle : middle + 3000]) + whole[middle + 3000 :],
+            "flipped": whole[:middle]
+            + bytes(255 - one for one in whole[middle : middle + 3000])
+            + whole[middle + 3000 :],
         }[how]
     )
     ran = drills(home, "show", NEWEST)

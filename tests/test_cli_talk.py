@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_drills import await_asked, await_end, driven, drills, failover, keep, simulate, states
+from report_drills import await_asked, await_end, drills, driven, failover, keep, simulate, states
 
 from drills.runtime.inbox import Inbox
 from drills.testing import Script
@@ -104,9 +104,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_left(asking: Path, words:
 
 def test_a_step_in_doubt_is_resolved_with_a_note(tmp_path: Path) -> None:
     whole = simulate(failover())
-    started = next(
-        one.seq for one in whole if isinstance(one.body, Ended) and one.body.step == "scale"
-    )
+    started = next(one.seq for one in whole if isinstance(one.body, Ended) and one.body.step == "scale")
     folder = keep(tmp_path, "doubt", whole[: started - 1])
     assert "scale" in states(whole[: started - 1]).running
     refused = drills(tmp_path, "skip", "scale")
@@ -128,7 +126,15 @@ def test_a_held_drill_says_what_a_person_can_choose(tmp_path: Path) -> None:
 
 def test_a_drill_that_is_over_takes_no_word(tmp_path: Path) -> None:
     keep(tmp_path, "over", simulate(failover()))
-    for words in (["approve", "go"], ["abort"], ["pause"], ["continue"], ["skip", "go"], ["retry", "go"], ["note", "x"]):
+    for words in (
+        ["approve", "go"],
+        ["abort"],
+        ["pause"],
+        ["continue"],
+        ["skip", "go"],
+        ["retry", "go"],
+        ["note", "x"],
+    ):
         ran = drills(tmp_path, *words)
         assert ran.returncode == 4
         assert "drill over is over (met)" in ran.stderr

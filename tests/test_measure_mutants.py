@@ -107,7 +107,6 @@ MUTANTS = [
     Mutant(
         "RPO by rows of any server", shipped, ((rpo, "executed_by", whoever_executed_it), (rpo, "_holes", no_hole_rule))
     ),
-    Mutant("RPO without the hole rule", shipped, ((rpo, "_holes", no_hole_rule),)),
     Mutant(
         "RPO by the largest sequence",
         shipped,

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pytest
@@ -18,7 +19,7 @@ from report_drills import ESCAPES, failover, simulate, states
 
 from drills.engine.plan import Mode, OnFailure, Plan
 from drills.engine.state import State
-from drills.report import standing
+from drills.report import paint, standing
 from drills.report.ask import interrupt_prompt, question
 from drills.report.live import Listener
 from drills.testing import FakeClock, Script, plan, step
@@ -44,15 +45,14 @@ def told(pinned: Plan, script: Script | None = None) -> list[str]:
 
 
 def test_each_event_worth_telling_is_one_plain_line() -> None:
-    assert told(failover()) == [
-        "22:13:20 +0.0s drill test: Fail orders over (rehearse, east -> west)",
-        "22:13:20 +0.0s step ready: started (test.probe at to)",
-        "22:13:21 +1.0s step ready: done (1.00s): looked",
-        "22:13:21 +1.0s step lose: started (site.isolate at from)",
-        "22:13:23 +3.0s step lose: done (2.00s)",
-        "22:13:22 +2.0s step go: asks: Fail over now? (the rehearsal answers itself)",
-    ] or told(failover())[0].startswith("22:13:20 +0.0s drill test: Fail orders over")
     lines = told(failover())
+    assert lines[0] == "22:13:20 +0.0s drill test: Fail orders over (rehearse, east -> west)"
+    assert [line.split(" ", 2)[2] for line in lines[1:5]] == [
+        "step ready: started (test.probe at to)",
+        "step ready: done (1.00s): looked",
+        "step lose: started (site.isolate at from)",
+        "step lose: done (2.00s)",
+    ]
     assert any(line.endswith("step promote: started (rds.promote_read_replica at to, expected 3m)") for line in lines)
     assert lines[-1].endswith("over: met (exit 0)")
     assert not any(ESCAPES.search(line) for line in lines)
@@ -89,7 +89,7 @@ def seconds_of(listener: Listener, state: State, events: list[ev.Event]) -> floa
 
 def test_telling_costs_well_under_50_microseconds_an_event() -> None:
     state, events = thousand()
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         assert min(seconds_of(Listener(nowhere), state, events) for _ in range(3)) < 50e-6
         assert min(seconds_of(Listener(nowhere, quiet=True), state, events) for _ in range(3)) < 5e-6
 
@@ -99,11 +99,10 @@ def terminal() -> Generator[tuple[int, TextIO]]:
     """A terminal of 80 columns: the hand that types and reads, and the stream a program has."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 80))
-    stream = os.fdopen(theirs, "r+", buffering=1, newline="\n") if False else open(theirs, "r+b", buffering=0)  # noqa: SIM115
     try:
-        yield ours, io.TextIOWrapper(stream, write_through=True)  # pyright: ignore[reportArgumentType] - a raw terminal
+        with io.TextIOWrapper(os.fdopen(theirs, "r+b", buffering=0), write_through=True) as stream:  # pyright: ignore[reportArgumentType] - a terminal is read and written unbuffered
+            yield ours, stream
     finally:
-        stream.close()
         os.close(ours)
 
 
@@ -190,8 +189,7 @@ def test_a_hang_up_silences_a_terminal_for_good(monkeypatch: pytest.MonkeyPatch)
         for event in events[5:]:
             listener([event], state)
         listener.close()
-        stream.write("still quiet\n")
-        stream.flush()
+        paint.put(stream, "still quiet\n")
         stream.close()
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -262,7 +260,7 @@ def answer(typed: bytes, *, paused: bool = False, limit_s: float = 10.0) -> tupl
         (b"\x04", False, None),
     ],
 )
-def test_an_answer_at_the_terminal_becomes_a_word(typed: bytes, paused: bool, word: Word | None) -> None:
+def test_an_answer_at_the_terminal_becomes_a_word(typed: bytes, *, paused: bool, word: Word | None) -> None:
     said, _ = answer(typed, paused=paused)
     assert (said.word if said is not None else None) == word
 

@@ -1,7 +1,8 @@
-"""The door in front of moto, asked over HTTP by plain boto3: who may enter, what is refused, what is broken on order."""
+"""The door in front of moto, asked over HTTP by plain boto3: who may enter, what is refused, what breaks."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from sandbox_world import OTHER_ACCOUNT, client, running
+from sandbox_world import OTHER_ACCOUNT, answer, client, database, eventually, isolate, restore, running, state
 
 from drills.errors import DrillsError
 from drills.sandbox import lifecycle
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    with running(tmp_path_factory.mktemp("world")) as booted:
+    with running(tmp_path_factory.mktemp("world"), outage="blackhole") as booted:
         yield booted
 
 
@@ -170,7 +171,10 @@ def test_every_call_is_in_the_audit_log(world: Booted) -> None:
     client(world, "route53").list_hosted_zones()
     calls = [json.loads(line) for line in (Path(world.folder) / "audit.jsonl").read_text().splitlines()]
     seen = {(one["service"], one["operation"], one["region"], one["status"], one["mutating"]) for one in calls}
-    assert {("ec2", "CreateTags", "us-east-1", 200, True), ("route53", "ListHostedZones", "us-east-1", 200, False)} <= seen
+    assert {
+        ("ec2", "CreateTags", "us-east-1", 200, True),
+        ("route53", "ListHostedZones", "us-east-1", 200, False),
+    } <= seen
     assert ("backup", "StartBackupJob", "us-east-1", 501, True) in seen
 
 
@@ -184,16 +188,17 @@ def test_every_seeded_resource_may_be_touched_by_drills(world: Booted) -> None:
 
 
 def test_moto_cannot_be_reset_behind_the_sandbox(world: Booted) -> None:
-    import urllib.error
-    import urllib.request
-
-    request = urllib.request.Request(f"{world.endpoint_url}/moto-api/reset", method="POST")
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(request, timeout=5)
+    host, _, port = world.endpoint_url.removeprefix("http://").rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=5)
+    connection.request("POST", "/moto-api/reset")
+    assert connection.getresponse().status == 403
+    connection.close()
 
 
 def test_any_boto3_program_works_with_the_printed_variables_alone(world: Booted) -> None:
-    program = "import boto3; print(boto3.client('rds').describe_db_instances()['DBInstances'][0]['DBInstanceIdentifier'])"
+    program = (
+        "import boto3; print(boto3.client('rds').describe_db_instances()['DBInstances'][0]['DBInstanceIdentifier'])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={"PATH": os.environ["PATH"], **world.variables()},
@@ -203,3 +208,16 @@ def test_any_boto3_program_works_with_the_printed_variables_alone(world: Booted)
         check=False,
     )
     assert (done.stdout, done.returncode) == ("orders-east\n", 0), done.stderr
+
+
+def test_a_black_hole_swallows_a_site_and_its_api_says_available(world: Booted) -> None:
+    old = isolate(world, "east")
+    # The API has answered, and packets still pass for a moment.
+    took_s = eventually(lambda: answer(world, "east") == 0)
+    assert took_s > 0.05
+    eventually(lambda: state(world, "east")["lost"] == "blackhole")
+    assert database(world, "east")["DBInstanceStatus"] == "available"
+    eventually(lambda: not database(world, "west")["StatusInfos"][0]["Normal"])
+    restore(world, "east", old)
+    eventually(lambda: answer(world, "east") == 200)
+    eventually(lambda: database(world, "west")["StatusInfos"][0]["Normal"])

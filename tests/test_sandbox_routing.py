@@ -1,4 +1,4 @@
-"""What the sandbox decides without any process: which records answer, which state an alarm is in, which call is struck."""
+"""What the sandbox decides without any process: which records answer, which state an alarm is in."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_missing_data_is_treated_as_the_alarm_says(missing: str, state: str | No
 
 def test_a_switch_takes_effect_after_its_time_and_not_if_it_is_taken_back() -> None:
     switch = Settling()
-    assert not switch.see(True, 0, 0.1)
-    assert not switch.see(True, 99_999_999, 0.1)
-    assert switch.see(True, 100_000_000, 0.1)
-    assert switch.see(False, 150_000_000, 0.1)
-    assert switch.see(True, 200_000_000, 0.1)
-    assert switch.see(True, 900_000_000, 0.1)
+    assert not switch.see(0, 0.1, asked=True)
+    assert not switch.see(99_999_999, 0.1, asked=True)
+    assert switch.see(100_000_000, 0.1, asked=True)
+    assert switch.see(150_000_000, 0.1, asked=False)
+    assert switch.see(200_000_000, 0.1, asked=True)
+    assert switch.see(900_000_000, 0.1, asked=True)
 
 
 @pytest.mark.parametrize(("field", "value"), [("probability", 0.0), ("probability", 1.5), ("latency_s", 1e9)])

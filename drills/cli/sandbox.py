@@ -30,7 +30,9 @@ def sandbox() -> None:
 @sandbox.command()
 @_NAME
 @_JSON
-@click.option("--env", "environment", default="sandbox", show_default=True, help="The environment whose world is built.")
+@click.option(
+    "--env", "environment", default="sandbox", show_default=True, help="The environment whose world is built."
+)
 @click.option(
     "--outage", type=click.Choice(["kill", "blackhole"]), help="How a lost site goes, if not as it says there."
 )

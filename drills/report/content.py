@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from drills.report.claims import Claims, ObjectiveClaim, RowsClaim
     from drills.report.result import DrillResult, StepResult
 
+MOST_KEPT = 20
+MOST_COMMANDS = 6
 MOST_STEPS = 60
 """More steps than this are not listed one by one: those that say something, and a count of the others."""
 
@@ -172,11 +174,14 @@ def _remains(result: DrillResult) -> Part | None:
             body += [Command(one.by_hand)] if one.by_hand and not gone else []
     kept = [one for one in result.remains if not one.trouble]
     if kept:
-        rows = ((one.step, one.what, f"one way: {one.why}" if one.one_way else one.why) for one in kept)
+        rows = ((one.step, one.what, f"one way: {one.why}" if one.one_way else one.why) for one in kept[:MOST_KEPT])
         body.append(Table((), tuple(rows)))
+    if len(kept) > MOST_KEPT:
+        body.append(Line(Words(f"and {len(kept) - MOST_KEPT:,} more", Tone.FAINT)))
     commands = tuple(line for one in kept if not one.one_way for line in one.by_hand)
-    if commands and not gone and result.finished | (result.status == "held"):
-        body += [Line("to take it back:"), Command(commands)]
+    if commands and not gone and (result.finished or result.status == "held"):
+        whole = (f"drills undo {result.drill}",)
+        body += [Line("to take it back:"), Command(commands if len(commands) <= MOST_COMMANDS else whole)]
     return Part("Still in place", tuple(body)) if body else None
 
 

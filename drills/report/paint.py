@@ -214,13 +214,16 @@ def paint(console: Console, parts: Sequence[Part]) -> None:
         if part.title:
             console.print(Text(part.title.upper(), style="bold"))
         for body in part.body:
-            painted = _rich(body, console.width - (2 if part.title else 0))
-            console.print(Padding(painted, (0, 0, 0, 2 if part.title else 0)), soft_wrap=isinstance(body, Command))
+            indent = 2 if part.title else 0
+            if isinstance(body, Command):
+                for line in body.lines:
+                    console.print(Text(f"{' ' * (indent + 2)}{line}", style="cyan"), soft_wrap=True)
+            else:
+                console.print(Padding(_rich(body, console.width - indent), (0, 0, 0, indent)))
 
 
-def _rich(body: Body, columns: int) -> RenderableType:
+def _rich(body: Line | Table, columns: int) -> RenderableType:
     from rich.table import Table as Grid
-    from rich.text import Text
 
     match body:
         case Line(text=text, mark=mark):
@@ -229,8 +232,6 @@ def _rich(body: Body, columns: int) -> RenderableType:
             grid = Grid.grid(padding=(0, 1))
             grid.add_row(mark, styled(text))
             return grid
-        case Command(lines=lines):
-            return Text("\n".join(f"  {line}" for line in lines), style="cyan", no_wrap=True, overflow="ignore")
         case Table():
             layout = _layout(body, 0, columns)
             return _rich_under(layout) if layout.under else _rich_table(body)

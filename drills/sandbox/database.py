@@ -197,6 +197,10 @@ class Database:
                     f"{self._site} is still in recovery {within_s:g} s after pg_promote; {tail(self._log)}"
                 )
             self._clock.sleep(_POLL_S)
+        self.write()
+
+    def write(self) -> None:
+        """Commit a write."""
         self.ask(_WRITE, (self._site,))
 
     def end_clients(self, within_s: float) -> None:

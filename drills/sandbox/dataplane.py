@@ -46,7 +46,7 @@ class DataPlane:
             raise DrillsError("a data plane has exactly one primary site")
         if wan_delay_s < 0 or ttl_s < 0:
             raise DrillsError(f"neither the WAN's delay ({wan_delay_s:g} s) nor the TTL ({ttl_s} s) can be negative")
-        self._folder = folder
+        self._folder = folder.resolve()
         self._shapes = {shape.name: shape for shape in sites}
         self._primary = next(shape.name for shape in sites if shape.primary)
         self._wan_delay_s = wan_delay_s
@@ -116,8 +116,10 @@ class DataPlane:
         processes, self._processes = self._processes, None
         if processes is not None:
             for site in self._sites.values():
-                site.database.close()
+                site.close()
             processes.stop()
+            for each in (*self._links.values(), *filter(None, [self._dns])):
+                each.line.close()
         self._block.close()
 
     # Application instances
@@ -228,13 +230,18 @@ class DataPlane:
             condition = found.condition
             if condition is Condition.UP:
                 return
-            if condition is Condition.KILLED:
-                processes.open_site(site)
-                found.database.close()
-                found.database.launch(found.settings())
-                found.database.wait_ready()
+            try:
+                if condition is Condition.KILLED:
+                    processes.open_site(site)
+                    found.database.close()
+                    found.database.launch(found.settings())
+                    found.database.wait_ready()
+                found.open_edge()
+            except DrillsError:
+                if condition is Condition.KILLED:
+                    processes.close_site(site)  # nothing half alive stays: heal can be tried again
+                raise
             self._stamps.pop(site, None)
-            found.open_edge()
             found.back()
             for pair in itertools.combinations(self._shapes, 2):
                 if site in pair and all(self._sites[each].condition is Condition.UP for each in pair):
@@ -282,6 +289,8 @@ class DataPlane:
         self._links[pair].ready()
 
     def _synchronise(self, standby: str, upstream: str) -> None:
+        """Have a first write to replicate, from which the lag is known, then wait for each if that is wanted."""
+        self._sites[upstream].database.write()
         if self._shapes[standby].synchronous or self._shapes[upstream].synchronous:
             self._sites[upstream].database.confirm_each_at(standby, _STREAMS_WITHIN_S)
 

@@ -84,7 +84,7 @@ class Processes:
         ours, theirs = pair()
         source = str(Path(drills.__file__).resolve().parent.parent)
         paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-        argv = [sys.executable, "-m", "drills.sandbox.keeper", str(theirs.fileno()), str(os.getpid())]
+        argv = [sys.executable, "-P", "-m", "drills.sandbox.keeper", str(theirs.fileno()), str(os.getpid())]
         with (folder / "keeper.log").open("ab") as log:
             self._keeper = subprocess.Popen(  # noqa: S603 - our own module
                 [*argv, str(folder / "exits.jsonl"), str(scratch)],

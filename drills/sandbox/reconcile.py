@@ -92,7 +92,8 @@ class Reconciler:
 
     def _wanted(self, site: Site) -> Wanted:
         cloud, profile, now_ns = self.world.cloud, self.world.profile, self.world.now_ns()
-        cut = site.cut.see(cloud.network_cut(site.account, site.region, site.vpc), now_ns, profile.isolation_effect_s)
+        silent = cloud.network_cut(site.account, site.region, site.vpc)
+        cut = site.cut.see(now_ns, profile.isolation_effect_s, asked=silent)
         shut = site.db is None or not cloud.group_lets_in(site.db)
         ids = cloud.instances(site.account, site.region, site.vpc)
         site.started = {name: site.started.get(name, now_ns) for name in ids}
@@ -100,7 +101,7 @@ class Reconciler:
         forced, site.force_stop = tuple(site.force_stop), set()
         return Wanted(
             lost=site.imposed or (self.world.outage if cut else None),
-            fenced=site.fence.see(shut, now_ns, profile.security_group_effect_s),
+            fenced=site.fence.see(now_ns, profile.security_group_effect_s, asked=shut),
             instances=tuple(booted[: profile.max_instances_per_site]),
             force_stop=forced,
             work=site.work,

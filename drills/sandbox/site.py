@@ -86,7 +86,7 @@ class Site:
                 self._instances[instance] = replace(found, leaving=True)
                 self._register()
                 self._processes.signal(found.process.pid, signal.SIGTERM)
-                killer = threading.Timer(_DRAINS_WITHIN_S, self._give_up, [found.process.pid])
+                killer = threading.Timer(_DRAINS_WITHIN_S, self._give_up, [instance, found.process])
                 killer.daemon = True
                 killer.start()
 
@@ -133,6 +133,13 @@ class Site:
             self.set_instances(self._wanted)
             self._register()
 
+    def close(self) -> None:
+        """Let go of the edge and the database; they are about to end."""
+        self._wanted = frozenset()
+        self.database.close()
+        if self._edge is not None:
+            self._edge.line.close()
+
     def _start(self, instance: str) -> None:
         config = app.Config(self.shape.name, instance, self._addresses.instances, self._addresses.dsn)
         process = self._processes.fork(Label(Role.APP, (self.shape.name,), instance), config)
@@ -155,6 +162,9 @@ class Site:
                 if found is not None and found.process is process:
                     del self._instances[instance]
                     self._register()
+                    if found.leaving and instance in self._wanted:  # wanted again while it left
+                        with contextlib.suppress(DrillsError):
+                            self.set_instances(self._wanted)
 
     def _arrived(self, instance: str, process: Forked, port: int) -> None:
         with self._lock:
@@ -173,9 +183,12 @@ class Site:
             self._edge.line.ask(edge.Backends(targets), type(None))
             self._registered = frozenset(there)
 
-    def _give_up(self, pid: int) -> None:
-        with contextlib.suppress(DrillsError):
-            self._processes.kill([pid])
+    def _give_up(self, instance: str, process: Forked) -> None:
+        """Kill an instance that does not drain."""
+        with self._lock, contextlib.suppress(DrillsError):
+            found = self._instances.get(instance)
+            if found is not None and found.process is process:
+                self._processes.kill([process.pid])
 
     def _end_edge(self) -> None:
         if self._edge is not None:

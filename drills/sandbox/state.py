@@ -60,7 +60,7 @@ class Settling:
     asked: bool = False
     since_ns: int = 0
 
-    def see(self, asked: bool, now_ns: int, after_s: float) -> bool:  # noqa: FBT001 - the switch is the argument
+    def see(self, now_ns: int, after_s: float, *, asked: bool) -> bool:
         """Note what is asked for now, and give what is in effect."""
         if asked != self.asked:
             self.asked, self.since_ns = asked, now_ns
