@@ -221,9 +221,9 @@ def draw_shipment(random: Random) -> Shipment:
         for number in range(writers)
     }
     present = {(m.writer, m.seq) for m, commit in markers if m.primary != "new" and 0 <= commit < limits[m.writer]}
-    executed = {(m.writer, m.seq): commit for m, commit in markers if commit >= 0}
+    executed = [(m.writer, m.seq) for m, commit in markers if commit >= 0]
     if kind == "hole" and present:
-        after = [key for key, commit in executed.items() if key not in present]
+        after = [key for key in executed if key not in present]
         present |= set(random.sample(sorted(after), min(len(after), random.randint(1, 3))))
         present -= set(random.sample(sorted(present), min(len(present), random.randint(0, 2))))
     lost = [commit for m, commit in markers if m.acked and m.primary == "old" and (m.writer, m.seq) not in present]
@@ -234,7 +234,7 @@ def draw_shipment(random: Random) -> Shipment:
     rows = [Recovered(1, fault + 900, writer, seq, "old") for writer, seq in sorted(present)]
     rows += [Recovered(1, fault + 900, m.writer, m.seq, "new") for m, _ in markers if m.primary == "new"]
     if kind == "retry":
-        again = [m for m, commit in markers if m.acked is None and (m.writer, m.seq) not in present]
+        again = [m for m, _ in markers if m.acked is None and (m.writer, m.seq) not in present]
         rows += [Recovered(1, fault + 900, m.writer, m.seq, "new") for m in again if random.random() < 0.5]
     book = rpo.Book(
         "store",

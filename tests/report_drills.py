@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as altered
+
 from drills.clock import SystemClock
 from drills.engine.plan import Mode, Objective, Plan, Section
 from drills.engine.state import State, fold
@@ -49,7 +51,7 @@ CLAIMS = Facts(
             "high_s": 8.31,
             "target_s": 300.0,
             "why": "announced drill, detection not exercised",
-            "decided_by": "clients",
+            "decided_by": "",
         },
         {
             "name": "rpo",
@@ -59,7 +61,7 @@ CLAIMS = Facts(
             "high_s": None,
             "target_s": 30.0,
             "why": "replication was never cut: the timeline does not show that the survivor stopped receiving",
-            "decided_by": "orders",
+            "decided_by": "a step that cuts replication",
         },
     ],
     rows={"acked": 12030, "lost": 3, "phantom": 0, "indeterminate": 1, "holes": 0, "diverged": 0},
@@ -125,7 +127,7 @@ def simulate(pinned: Plan, script: Script | None = None, cut: int | None = None)
 def claiming(events: Sequence[ev.Event], claims: Facts, status: str = "", code: int = 0) -> list[ev.Event]:
     """Give the same events with other claims (and ending) in ``finished``."""
     return [
-        replace(one, body=replace(one.body, claims=claims, status=status or one.body.status, exit_code=code))
+        altered(one, body=altered(one.body, claims=claims, status=status or one.body.status, exit_code=code))
         if isinstance(one.body, ev.Finished)
         else one
         for one in events
@@ -148,7 +150,7 @@ def keep(home: Path, name: str, events: Sequence[ev.Event]) -> Path:
 def shifted(events: Sequence[ev.Event], seconds: int) -> list[ev.Event]:
     """Give the same events, that much later."""
     ns = seconds * 1_000_000_000
-    return [replace(one, at=replace(one.at, utc_ns=one.at.utc_ns + ns, mono_ns=one.at.mono_ns + ns)) for one in events]
+    return [altered(one, at=replace(one.at, utc_ns=one.at.utc_ns + ns, mono_ns=one.at.mono_ns + ns)) for one in events]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from drills.clock import SystemClock
 from drills.runbook.load import load_environment
@@ -43,7 +43,7 @@ def client(world: Booted, service: str, site: str = "east", *, attempts: int = 1
     from botocore.config import Config
 
     place = world.sites[site]
-    make: Any = boto3.client  # pyright: ignore[reportUnknownMemberType] - the stubs know only literal names
+    make = cast("Any", boto3).client  # the stubs know only literal names
     return make(
         service,
         region_name=place.region,

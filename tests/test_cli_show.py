@@ -53,7 +53,7 @@ def test_show_as_json_is_one_object_with_every_promised_key(home: Path) -> None:
         "high_s": 8.31,
         "target_s": 300.0,
         "why": "announced drill, detection not exercised",
-        "decided_by": "clients",
+        "decided_by": "",
     }
     assert told["rows"] == {"acked": 12030, "lost": 3, "phantom": 0, "indeterminate": 1, "holes": 0, "diverged": 0}
     steps = {one["id"]: one for one in told["steps"]}
@@ -95,7 +95,7 @@ def test_the_list_is_newest_first_and_fits_80_columns(home: Path) -> None:
 
 
 def test_status_without_a_running_drill_tells_the_newest(home: Path) -> None:
-    assert drills(home, "status").stdout.splitlines() == [f"{NEWEST}  unproven, exit 3, took 11.00s, orders"]
+    assert drills(home, "status").stdout.splitlines() == [f"{NEWEST}  unproven, exit 3, took 11.0s, orders"]
 
 
 @pytest.mark.parametrize("form", ["text", "md", "json"])
@@ -210,3 +210,25 @@ def test_watching_ends_when_the_driving_process_dies(tmp_path: Path) -> None:
             watch.kill()
             watch.wait(timeout=10)
     assert json.loads(seen)["status"] == "incomplete"
+
+
+def test_watching_ends_when_nobody_reads_any_more(tmp_path: Path) -> None:
+    with driven(tmp_path / "running"):
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "drills", "watch"],
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert watch.stdout is not None
+            assert "drill running" in watch.stdout.readline()
+            watch.stdout.close()
+            assert drills(tmp_path, "note", "is anybody there?").returncode == 0
+            assert watch.wait(timeout=30) == 0
+            assert watch.stderr is not None
+            assert watch.stderr.read() == ""
+        finally:
+            watch.kill()
+            watch.wait(timeout=10)

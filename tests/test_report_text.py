@@ -38,7 +38,8 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
         "verdict     low   best      high  target",
         "rto  MET       7.81s  8.05s     8.31s      5m",
         "rpo  UNPROVEN     0s   20ms  no bound     30s",
-        "rto: announced drill, detection not exercised; seen by clients",
+        "rto: announced drill, detection not exercised",
+        "it would take a step that cuts",
         "decide   1.02s  operator: go",
         "1 flap; first success after 7.20s, stable since 8.05s; down for 7.50s to 8.20s",
         "DNS tail -100ms to 900ms",
@@ -54,6 +55,9 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
     ):
         assert words in said, words
     assert max(map(len, said.splitlines())) <= 80
+    short = text.render(summarize(events, states(events)), full=False)
+    assert "1 assumption, listed in the report" in short
+    assert len(short.splitlines()) < len(said.splitlines())
 
 
 WRONG: tuple[Json, ...] = (None, [], {}, "words", 3, [1, "x", None], [{}])

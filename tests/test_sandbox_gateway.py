@@ -166,6 +166,14 @@ def test_concurrent_callers_lose_no_update(world: Booted) -> None:
     assert first.get_item(TableName="counts", Key={"id": {"S": "n"}})["Item"]["n"]["N"] == "90"
 
 
+def test_bodies_pass_through_whole(world: Booted) -> None:
+    s3, data = client(world, "s3"), os.urandom(300_000)
+    s3.create_bucket(Bucket="things")
+    s3.put_object(Bucket="things", Key="a/b c", Body=data)
+    assert s3.get_object(Bucket="things", Key="a/b c")["Body"].read() == data
+    assert refusal(s3.head_object, Bucket="things", Key="none") == ("404", 404)
+
+
 def test_every_call_is_in_the_audit_log(world: Booted) -> None:
     client(world, "ec2").create_tags(Resources=[world.sites["east"].vpc], Tags=[{"Key": "seen", "Value": "yes"}])
     client(world, "route53").list_hosted_zones()

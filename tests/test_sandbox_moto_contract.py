@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -26,7 +26,7 @@ def aws() -> Iterator[None]:
 
 
 def client(service: str, region: str = "us-east-1") -> Any:
-    make: Any = boto3.client  # pyright: ignore[reportUnknownMemberType] - the stubs know only literal names
+    make = cast("Any", boto3).client  # the stubs know only literal names
     return make(service, region_name=region)
 
 

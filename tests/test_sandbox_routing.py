@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from drills.sandbox.alarms import AlarmRule, Verdict, evaluate
 from drills.sandbox.cloud import RecordView
 from drills.sandbox.faults import FaultKind, FaultRule
+from drills.sandbox.lines import Lines
 from drills.sandbox.routing import Choice, choose
 from drills.sandbox.state import Settling
 
@@ -93,6 +96,14 @@ def test_a_switch_takes_effect_after_its_time_and_not_if_it_is_taken_back() -> N
     assert switch.see(150_000_000, 0.1, asked=False)
     assert switch.see(200_000_000, 0.1, asked=True)
     assert switch.see(900_000_000, 0.1, asked=True)
+
+
+def test_a_log_that_is_full_is_kept_once_and_begun_anew(tmp_path: Path) -> None:
+    log = Lines(tmp_path / "audit.jsonl", most_bytes=20)
+    for number in range(5):
+        log.add({"call": number})
+    assert (tmp_path / "audit.jsonl").read_text() == '{"call":4}\n'
+    assert (tmp_path / "audit.jsonl.1").read_text() == '{"call":3}\n'
 
 
 @pytest.mark.parametrize(("field", "value"), [("probability", 0.0), ("probability", 1.5), ("latency_s", 1e9)])

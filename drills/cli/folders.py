@@ -7,16 +7,14 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.engine.state import State, fold
 from drills.errors import JournalError, Usage
-from drills.runtime import journal
-from drills.runtime.folder import home
+from drills.runtime.folder import JOURNAL, home
 
 if TYPE_CHECKING:
+    from drills.engine.state import State
     from drills.timeline.events import Event
 
 LISTED = 5
@@ -26,7 +24,7 @@ def every(folder: Path | None = None) -> list[Path]:
     """Give the folders of all drills, newest first by the time they were opened."""
     folder = folder or home()
     try:
-        found = [one for one in folder.iterdir() if (one / journal.FILE).is_file()]
+        found = [one for one in folder.iterdir() if (one / JOURNAL).is_file()]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -45,10 +43,10 @@ def find(name: str | None = None) -> Path:
             raise Usage(f"there are no drills in {home()}; `drills rehearse RUNBOOK` makes one")
         return drills[0]
     for path in (home() / name, Path(name)):
-        if name and (path / journal.FILE).is_file():
+        if name and (path / JOURNAL).is_file():
             return path
     if os.sep in name:
-        raise Usage(f"{name} holds no drill (no {journal.FILE})")
+        raise Usage(f"{name} holds no drill (no {JOURNAL})")
     drills = every()
     fitting = [one for one in drills if name and one.name.startswith(name)]
     if len(fitting) == 1:
@@ -61,6 +59,8 @@ def _not_one(name: str, drills: list[str], fitting: list[str]) -> str:
         return f"{name!r} begins the names of {len(fitting)} drills: {_some(fitting)}; write more of it"
     if not drills:
         return f"there is no drill {name!r}: there are no drills in {home()}"
+    from difflib import get_close_matches
+
     near = get_close_matches(name, drills, n=1)
     return f"there is no drill {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are: {_some(drills)}")
 
@@ -105,13 +105,16 @@ UNFIT = (sqlite3.Error, TypeError, ValueError, LookupError, AttributeError, Jour
 
 def read(folder: Path) -> Drill:
     """Read a drill; ``JournalError`` names the file and, where it can be told, the event at which it is damaged."""
+    from drills.engine.state import fold
+    from drills.runtime import journal
+
     is_driven = driven(folder)
     try:
         with journal.Journal.open(folder) as one:
             events, head = one.read(), one.head
         state = fold(journal.pinned_plan(events), events)
     except UNFIT as error:
-        raise damaged(folder / journal.FILE, error) from error
+        raise damaged(folder / JOURNAL, error) from error
     return Drill(folder, events, state, head, is_driven and state.finished is None)
 
 
@@ -145,14 +148,14 @@ def _reading(file: Path) -> sqlite3.Connection:
 def _opened_ns(folder: Path) -> int:
     """Give the moment of the first event; of a journal that cannot be read, the file's own."""
     try:
-        with closing(_reading(folder / journal.FILE)) as db:
+        with closing(_reading(folder / JOURNAL)) as db:
             row = db.execute("select json_extract(line, '$.at.utc_ns') from events where seq = 1").fetchone()
         if row is not None and isinstance(row[0], int):
             return row[0]
     except sqlite3.Error:
         pass
     try:
-        return (folder / journal.FILE).stat().st_mtime_ns
+        return (folder / JOURNAL).stat().st_mtime_ns
     except OSError:
         return 0
 
@@ -168,7 +171,7 @@ class Ends:
 
 def ends(folder: Path) -> Ends | None:
     """Read the first and the last line; None when there is none. The chain is not checked: ``read`` does that."""
-    file = folder / journal.FILE
+    file = folder / JOURNAL
     try:
         with closing(_reading(file)) as db:
             rows = db.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,20 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(words: list[str]) -> int:
-    import click
-
-    from drills.cli.group import cli
     from drills.errors import DrillsError
 
     try:
-        answer: object = cli.main(words, prog_name="drills", standalone_mode=False)
+        answer = _status() if words == ["status"] else _clicked(words)
     except DrillsError as error:
         _say(f"drills: {error}")
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         _hush()
@@ -45,6 +40,30 @@ def _guarded(words: list[str]) -> int:
     except SystemExit as end:
         answer = end.code
     return _flushed(answer if isinstance(answer, int) else 0)
+
+
+def _status() -> int:
+    """Answer the door that is asked most without loading click."""
+    from drills.cli import glance
+
+    glance.tell()
+    return 0
+
+
+def _clicked(words: list[str]) -> object:
+    # pydantic would look through every installed package for plugins: 50 ms for nothing we use.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    import click
+
+    from drills.cli.group import cli
+
+    try:
+        return cli.main(words, prog_name="drills", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
 
 
 def _flushed(code: int) -> int:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drills import durations
-from drills.cli import folders
+from drills.cli import folders, glance
 from drills.clock import SystemClock
 from drills.engine import decide
 from drills.engine.progress import Phase
-from drills.errors import JournalError, Usage
+from drills.errors import Usage
 from drills.report import figures, paint, standing
 from drills.runtime import journal
 from drills.runtime.folder import home
@@ -57,62 +56,10 @@ def result_of(drill: folders.Drill) -> DrillResult:
 @output
 def status(output: str) -> None:
     """Say where the running drills stand, one line each; when none runs, the newest."""
-    drills = folders.every()
-    chosen = [folder for folder in drills if folders.driven(folder)] or drills[:1]
-    facts = [_standing(folder) for folder in chosen]
     if output == "json":
-        _json({"drills": facts})
-        return
-    if not facts:
-        paint.put(sys.stdout, f"there are no drills in {home()}\n")
-    for fact in facts:
-        paint.put(sys.stdout, _status_line(fact) + "\n")
-
-
-def _standing(folder: Path) -> dict[str, Any]:
-    try:
-        drill = folders.read(folder)
-    except JournalError as error:
-        return {"drill": folder.name, "status": "damaged", "error": str(error)}
-    state = drill.state
-    now = SystemClock().now() if drill.driven else state.finished_at or state.last
-    assert now is not None  # noqa: S101 - a drill that could be read has an event
-    begun, objective = standing.disaster(state), standing.recovery_objective(state)
-    so_far = now.since(begun) if begun is not None and objective is not None and state.finished is None else None
-    return {
-        "drill": drill.name,
-        "runbook": state.plan.runbook,
-        "mode": state.plan.mode.value,
-        "status": standing.status(state, driven=drill.driven),
-        "exit_code": standing.exit_code(state),
-        "phase": decide.phase(state).value,
-        "running": [
-            {"step": name, "elapsed_s": now.since(begun_at)}
-            for name in standing.running_names(state)
-            if (begun_at := state.progress[name].attempted) is not None
-        ],
-        "asks": [one.step.id for one in standing.asking(state)],
-        "elapsed_s": now.since(state.opened) if state.opened is not None else 0.0,
-        "rto_so_far_s": so_far,
-        "rto_target_s": objective.target_s if objective is not None else None,
-    }
-
-
-def _status_line(fact: dict[str, Any]) -> str:
-    if fact["status"] == "damaged":
-        return f"{fact['drill']}  DAMAGED: {fact['error']}"
-    words = [f"{fact['drill']}  {fact['status']}"]
-    if fact["phase"] not in ("over", fact["status"]):
-        words[0] += f": {fact['phase']}"
-    words.append(f"{durations.show(fact['elapsed_s'])} in" if fact["phase"] != "over" else "over")
-    words += [f"{one['step']} {durations.show(one['elapsed_s'])}" for one in fact["running"]]
-    words += [f"`drills approve {name}`?" for name in fact["asks"]]
-    if fact["rto_so_far_s"] is not None:
-        so_far, target = durations.show(fact["rto_so_far_s"]), figures.chosen(fact["rto_target_s"])
-        words.append(f"RTO so far {so_far} of {target}")
-    if fact["phase"] == "over":
-        words[-1] = f"exit {fact['exit_code']}, took {figures.measured(fact['elapsed_s'])}, {fact['runbook']}"
-    return ", ".join(words)
+        _json({"drills": glance.newest()})
+    else:
+        glance.tell()
 
 
 # -- list --------------------------------------------------------------------------------------------------
@@ -276,7 +223,7 @@ def _follow(folder: Path, state: State, listener: Listener) -> None:
     clock = SystemClock()
     try:
         with journal.Journal.open(folder) as reading:
-            while state.finished is None and decide.phase(state) is not Phase.HELD:
+            while state.finished is None and decide.phase(state) is not Phase.HELD and not listener.gone:
                 alone = not folders.driven(folder)
                 events = reading.read(state.count)
                 for event in events:

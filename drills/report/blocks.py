@@ -41,11 +41,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under a head (empty: no head); the last column wraps. ``right``: columns set to the right."""
+    """Rows of cells under a head (empty: no head); the last column wraps. ``right``: columns set to the right.
+
+    ``brief``: the last column keeps to one line, unless its words are BAD.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     right: frozenset[int] = frozenset()
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ MOST_STEPS = 60
 def parts(result: DrillResult, *, full: bool = True) -> tuple[Part, ...]:
     """Give the report: head, objectives, numbers, steps, what is left, what is real. ``full``: with all details."""
     found = [_head(result), _objectives(result), _phases(result.claims), _availability(result.claims)]
-    found += [_rows(result.claims), _steps(result), _undone(result), _remains(result)]
+    found += [_rows(result.claims), _steps(result, full=full), _undone(result), _remains(result)]
     if full:
         found += [_said(result), _observers(result.claims), _evidence(result)]
-    found += [_reality(result.claims), _caveats(result.claims), _stored(result)]
+    found += [_reality(result.claims, full=full), _caveats(result.claims, full=full), _stored(result)]
     return tuple(part for part in found if part is not None and part.body)
 
 
@@ -69,8 +69,8 @@ def _objective(one: ObjectiveClaim) -> tuple[Cell, ...]:
 
 
 def _why(one: ObjectiveClaim) -> str:
-    seen = f"seen by {one.decided_by}" if one.decided_by and one.decided_by not in one.why else ""
-    return "; ".join(filter(None, (one.why, seen)))
+    deciding = f"it would take {one.decided_by}" if one.decided_by and one.verdict == "UNPROVEN" else one.decided_by
+    return "; ".join(filter(None, (one.why, deciding)))
 
 
 def _phases(claims: Claims) -> Part | None:
@@ -89,7 +89,7 @@ def _availability(claims: Claims) -> Part | None:
             f"stable since {figures.measured(flaps.stable_since_s)}; "
             f"down for {figures.measured(flaps.downtime_low_s)} to {figures.upper(flaps.downtime_high_s)}"
         )
-    if (tail := claims.dns_tail) is not None:
+    if (tail := claims.dns_tail) is not None and (tail.low_s, tail.high_s) != (None, None):
         lines.append(
             f"DNS tail {figures.measured(tail.low_s)} to {figures.upper(tail.high_s)}: "
             "what clients that cache names waited longer than those that do not"
@@ -120,13 +120,13 @@ def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], .
     return tuple(counts), (cells,), frozenset(range(len(counts)))
 
 
-def _steps(result: DrillResult) -> Part | None:
+def _steps(result: DrillResult, *, full: bool) -> Part | None:
     steps = result.steps
     if not steps:
         return None
     told = steps if len(steps) <= MOST_STEPS else tuple(one for one in steps if _speaks(one))[:MOST_STEPS]
     head = ("", "", "UTC", "took", "")
-    body: list[Body] = [Table(head, tuple(map(_step, told)), frozenset({3}))] if told else []
+    body: list[Body] = [Table(head, tuple(map(_step, told)), frozenset({3}), brief=not full)] if told else []
     if len(told) < len(steps):
         counts = Counter(one.status for one in steps)
         every = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
@@ -139,17 +139,19 @@ def _speaks(one: StepResult) -> bool:
 
 
 def _step(one: StepResult) -> tuple[Cell, ...]:
-    shown = "found done" if one.adopted else one.status
-    took = figures.measured(one.took_s) if one.took_s is not None else ""
-    again = f"(attempt {one.attempts}) " if one.attempts > 1 else ""
-    detail = one.detail or f"{one.uses} at {one.place}"
     section = "" if one.section == "steps" else f"{one.section}: "
+    if one.section == "guard" and one.status == "waiting":
+        shown = Words("watched")
+    else:
+        shown = toned(one.status, "found done" if one.adopted else one.status)
+    again = f"(attempt {one.attempts}) " if one.attempts > 1 else ""
+    detail = again + (one.detail or f"{one.uses} at {one.place}")
     return (
         f"{section}{one.id}",
-        toned(one.status, shown),
+        shown,
         figures.clock(one.started) if one.started else "",
-        took,
-        again + detail,
+        figures.measured(one.took_s) if one.took_s is not None else "",
+        Words(detail, Tone.BAD) if one.status in ("failed", "unknown") else detail,
     )
 
 
@@ -173,7 +175,9 @@ def _remains(result: DrillResult) -> Part | None:
             body.append(Line(Words(f"{one.step} ({one.what}): {one.why}", Tone.BAD), mark="!"))
             body += [Command(one.by_hand)] if one.by_hand and not gone else []
     kept = [one for one in result.remains if not one.trouble]
-    if kept:
+    if kept and gone:
+        body.append(Line(Words(", ".join(one.step for one in kept[:MOST_KEPT]), Tone.FAINT)))
+    elif kept:
         rows = ((one.step, one.what, f"one way: {one.why}" if one.one_way else one.why) for one in kept[:MOST_KEPT])
         body.append(Table((), tuple(rows)))
     if len(kept) > MOST_KEPT:
@@ -218,15 +222,32 @@ def _evidence(result: DrillResult) -> Part | None:
     return Part("Evidence", body)
 
 
-def _reality(claims: Claims) -> Part | None:
-    lines = (("real", claims.real), ("simulated", claims.simulated))
-    rows = tuple((name, "; ".join(things)) for name, things in lines if things)
+def _reality(claims: Claims, *, full: bool) -> Part | None:
+    """Say what is real and what is simulated; in short: what stands before each colon."""
+    rows = tuple(
+        (
+            name,
+            " ".join(one if one.endswith(".") else f"{one};" for one in things).rstrip(";")
+            if full
+            else _subjects(things),
+        )
+        for name, things in (("real", claims.real), ("simulated", claims.simulated))
+        if things
+    )
     return Part("In this sandbox", (Table((), rows),)) if rows else None
 
 
-def _caveats(claims: Claims) -> Part | None:
+def _subjects(things: tuple[str, ...]) -> str:
+    return ", ".join(one.partition(":")[0].rstrip(".") for one in things)
+
+
+def _caveats(claims: Claims, *, full: bool) -> Part | None:
     body = [*(Line(Words(one, Tone.DOUBT), mark="!") for one in claims.warnings)]
-    body += [Line(Words(one, Tone.FAINT), mark="-") for one in claims.assumptions]
+    if full:
+        body += [Line(Words(one, Tone.FAINT), mark="-") for one in claims.assumptions]
+    elif claims.assumptions:
+        count = len(claims.assumptions)
+        body.append(Line(Words(f"{count} assumption{'s' if count > 1 else ''}, listed in the report", Tone.FAINT)))
     return Part("Mind", tuple(body)) if body else None
 
 

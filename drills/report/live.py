@@ -82,6 +82,8 @@ class Listener:
         self._stream = stream or sys.stdout
         self._clock = clock or SystemClock()
         self._face: Face | None = Silence() if quiet else None
+        self.gone = False
+        """Whether the output has failed: nobody reads any more."""
 
     def __call__(self, events: Sequence[ev.Event], state: State) -> None:
         """Take in events that are on disk, and the state they led to."""
@@ -118,7 +120,7 @@ class Listener:
         return _screen(self._stream, state, self._clock)
 
     def _give_up(self) -> None:
-        self._face = Silence()
+        self._face, self.gone = Silence(), True
         paint.hush(self._stream)
 
     def __enter__(self) -> Self:

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
 from drills.report.blocks import Command, Line, Table, Tone, Words
@@ -143,9 +143,7 @@ def _plain(body: Body, indent: int, columns: int) -> list[str]:
 
 
 def _wrapped(text: str, first: str, rest: str, columns: int) -> list[str]:
-    return textwrap.wrap(
-        text, columns, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
-    ) or [first]
+    return textwrap.wrap(text, columns, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False) or [first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +179,30 @@ class _Layout:
 
 
 def _layout(table: Table, indent: int, columns: int) -> _Layout:
+    layout = _Layout(table, _widths(table), indent, columns)
+    if not table.brief or layout.under:
+        return layout
+    room = max(NARROWEST_LAST, columns - layout.lead)
+    brief = replace(table, rows=tuple((*row[:-1], _cut(row[-1], room)) for row in table.rows))
+    return replace(layout, table=brief, widths=_widths(brief))
+
+
+def _widths(table: Table) -> tuple[int, ...]:
     every = [table.head, *table.rows] if table.head else table.rows
-    widths = tuple(max(len(str(row[at])) for row in every) for at in range(len(every[0])))
-    return _Layout(table, widths, indent, columns)
+    return tuple(max(len(str(row[at])) for row in every) for at in range(len(every[0])))
+
+
+def _cut(cell: Cell, room: int) -> Cell:
+    if len(str(cell)) <= room or (isinstance(cell, Words) and cell.tone is Tone.BAD):
+        return cell
+    short = f"{str(cell)[: room - 3].rstrip()}..."
+    return Words(short, cell.tone) if isinstance(cell, Words) else short
 
 
 def _plain_table(table: Table, indent: int, columns: int) -> list[str]:
     layout = _layout(table, indent, columns)
-    return [line for row in ([table.head] if table.head else []) + list(table.rows) for line in layout.lines(row)]
+    rows = [table.head, *layout.table.rows] if table.head else layout.table.rows
+    return [line for row in rows for line in layout.lines(row)]
 
 
 # -- rich --------------------------------------------------------------------------------------------------
@@ -234,7 +248,7 @@ def _rich(body: Line | Table, columns: int) -> RenderableType:
             return grid
         case Table():
             layout = _layout(body, 0, columns)
-            return _rich_under(layout) if layout.under else _rich_table(body)
+            return _rich_under(layout) if layout.under else _rich_table(layout.table)
 
 
 def _rich_table(table: Table) -> RenderableType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from drills.engine import budget
@@ -64,7 +63,7 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
         "point_of_no_return": _point_of_no_return(plan),
         "undone_on_abort": [step.id for step in _undone_on_abort(plan)],
         "finally": plan.finally_.value,
-        "gates": [asdict(one) for one in gates],
+        "gates": [{"gate": one.gate, "ok": one.ok, "detail": one.detail} for one in gates],
         "refused": _refused(plan, gates),
     }
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.clock import NS
-
 if TYPE_CHECKING:
     from drills.clock import Stamp
+
+
+JOURNAL = "journal.db"
+"""The file in a drill's folder that holds its timeline."""
 
 
 def home() -> Path:
@@ -21,5 +21,10 @@ def home() -> Path:
 
 def new_drill_id(runbook: str, now: Stamp) -> str:
     """Name a drill so that names sort by time and never collide: ``20260102-030405-orders-1f2e``."""
+    import secrets
+    from datetime import UTC, datetime
+
+    from drills.clock import NS
+
     moment = datetime.fromtimestamp(now.utc_ns / NS, UTC)
     return f"{moment:%Y%m%d-%H%M%S}-{runbook}-{secrets.token_hex(2)}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from drills.engine.plan import Plan
 from drills.engine.state import State
 from drills.errors import JournalError
+from drills.runtime.folder import JOURNAL as FILE
 from drills.timeline import codec
 from drills.timeline.events import Event, Opened
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from io import BufferedWriter
     from types import TracebackType
 
-FILE = "journal.db"
 _DDL = "create table if not exists events(seq integer primary key, line text not null, link text not null) strict"
 
 

@@ -116,11 +116,11 @@ def owner() -> Owner | None:
     return Owner(found.pw_uid, found.pw_gid)
 
 
-def passable(folder: Path, user: Owner | None) -> bool:
-    """Whether that user may read a folder, and pass through it and all above it."""
+def passable(place: Path, user: Owner | None) -> bool:
+    """Whether that user may pass through a folder (or run a file) and through all folders above it."""
     if user is None:
         return True
-    for each in (folder.resolve(), *folder.resolve().parents):
+    for each in (place.resolve(), *place.resolve().parents):
         found = each.stat()
         if found.st_uid == user.uid:
             needed = stat.S_IXUSR
@@ -159,7 +159,7 @@ def prepare(processes: Processes) -> Postgres:
     built = (package / _PROGRAMS / "postgres").stat().st_mtime_ns
     mark = f"{package}:{built}:{_SETTINGS}{_ACCESS}{_ROLES}{_TABLES}"
     key = hashlib.sha256(mark.encode()).hexdigest()[:16]
-    if not passable(package / _PROGRAMS, user):
+    if not passable(package / _PROGRAMS / "postgres", user):
         copy = cache / f"programs-{key}"
         _settle(copy, user, lambda made: _copy_programs(package, made))
         package = copy / package.name

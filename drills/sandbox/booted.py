@@ -14,19 +14,19 @@ from drills.sandbox.wire import SECRET
 SANDBOX_JSON: Final = "sandbox.json"
 
 REAL: Final = (
-    "PostgreSQL: a primary, and a streaming standby at each other site; real commits, promotion and loss.",
-    "The application: one HTTP process for each instance, which answers 200 only when its database takes a write.",
-    "The name server: real DNS answers with a TTL, changed when a Route 53 change takes effect.",
-    "The loss of a site: its processes are killed, or nothing reaches them any more; its replication is cut as well.",
-    "AWS API calls: real HTTP, botocore's retries and errors; every call is in audit.jsonl.",
-    "Health checks, alarms, InService, modifying and replica lag: read from the processes, never assumed.",
+    "PostgreSQL: a primary, and a streaming standby at each other site; real commits, promotion and loss",
+    "The application: one HTTP process for each instance, which answers 200 only when its database takes a write",
+    "The name server: real DNS answers with a TTL, changed when a Route 53 change takes effect",
+    "The loss of a site: its processes are killed, or nothing reaches them any more; its replication is cut as well",
+    "AWS API calls: real HTTP, botocore's retries and errors; every call is in audit.jsonl",
+    "Health checks, alarms, InService, modifying and replica lag: read from the processes, never assumed",
 )
 SIMULATED: Final = (
-    "AWS itself: moto keeps the resources; what moto would only pretend is refused with 501 NotImplemented.",
-    "Regions: two groups of processes on one machine, one kernel and one clock; the WAN is a delaying proxy.",
-    "How long AWS takes: profile.yaml (network ACLs, DNS propagation, instance boot, health checks, metrics).",
-    "Sizes: one PostgreSQL a site and one application process an instance; no load balancer, no storage snapshots.",
-    "IAM: any role of the environment's accounts can be assumed, and no policy is evaluated.",
+    "AWS itself: moto keeps the resources; what moto would only pretend is refused with 501 NotImplemented",
+    "Regions: two groups of processes on one machine, one kernel and one clock; the WAN is a delaying proxy",
+    "How long AWS takes: profile.yaml (network ACLs, DNS propagation, instance boot, health checks, metrics)",
+    "Sizes: one PostgreSQL a site and one application process an instance; no load balancer, no storage snapshots",
+    "IAM: any role of the environment's accounts can be assumed, and no policy is evaluated",
 )
 
 

@@ -38,7 +38,10 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """One API fault: where it applies (empty means everywhere) and what it does."""
+    """One API fault: where it applies (empty means everywhere) and what it does.
+
+    Route 53, IAM and STS's global endpoint are signed for us-east-1, so that an outage of us-east-1 takes them too.
+    """
 
     id: str
     kind: FaultKind

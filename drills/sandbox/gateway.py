@@ -7,14 +7,13 @@ operations · moto · a clean 501 for what is not simulated · audit · wake the
 from __future__ import annotations
 
 import io
-import json
 import logging
-import threading
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from drills.sandbox.faults import FaultKind
+from drills.sandbox.lines import Lines
 from drills.sandbox.operations import Visit, not_simulated, table
 from drills.sandbox.wire import ApiError, Call, Reply, Unsigned, identify
 
@@ -40,24 +39,22 @@ class Audit:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
-        self._file: TextIO = path.open("a", encoding="utf-8", buffering=1)
-        self._lock = threading.Lock()
+        self._file = Lines(path)
 
     def add(self, call: Call, account: str, status: int, fault: str = "") -> None:
-        """Append one call."""
-        line = {
-            "time": self._clock.now().iso(),
-            "account": account,
-            "region": call.region,
-            "service": call.service,
-            "operation": call.operation,
-            "status": status,
-            "mutating": call.mutating,
-        }
-        if fault:
-            line["fault"] = fault
-        with self._lock:
-            self._file.write(json.dumps(line) + "\n")
+        """Append one call; ``fault`` is the id of the rule that struck it, or nothing."""
+        self._file.add(
+            {
+                "time": self._clock.now().iso(),
+                "account": account,
+                "region": call.region,
+                "service": call.service,
+                "operation": call.operation,
+                "status": status,
+                "mutating": call.mutating,
+                "fault": fault,
+            }
+        )
 
 
 @dataclass(slots=True)

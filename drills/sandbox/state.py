@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from drills.clock import NS
+from drills.sandbox.lines import Lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,19 +140,17 @@ class Effects:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
-        self._file: TextIO = path.open("a", encoding="utf-8", buffering=1)
-        self._all: list[Effect] = []
+        self._file = Lines(path)
+        self._all: deque[Effect] = deque(maxlen=_MOST_EFFECTS)
         self._lock = threading.Lock()
 
     def add(self, site: str, what: str, detail: str = "") -> None:
         """Record that something happened just now."""
-        import msgspec
-
-        now = self._clock.now()
-        effect = Effect(now.utc_ns, now.mono_ns, now.clock, site, what, detail)
         with self._lock:
-            self._all = [*self._all[-_MOST_EFFECTS:], effect]
-            self._file.write(msgspec.json.encode(effect).decode() + "\n")
+            now = self._clock.now()
+            effect = Effect(now.utc_ns, now.mono_ns, now.clock, site, what, detail)
+            self._all.append(effect)
+            self._file.add(effect)
 
     def all(self) -> tuple[Effect, ...]:
         """Give every effect so far, oldest first."""

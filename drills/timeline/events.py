@@ -1,14 +1,16 @@
 """The facts a drill is made of. Everything else (state, verdicts, undo, report) is computed from these.
 
 An event says what happened, never what follows from it: decisions are derived in ``drills.engine.state``, so
-that no crash can fall between a fact and its consequence.
+that no crash can fall between a fact and its consequence. They are msgspec structs because these are made, written
+and read by the thousand, and because ``drills status`` must not spend its time on making classes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
+
+import msgspec
 
 from drills.clock import Stamp
 from drills.timeline.facts import Before, Facts, Receipt
@@ -40,8 +42,7 @@ class Word(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The drill exists; ``plan`` is the compiled plan, pinned as JSON."""
 
     drill: str
@@ -50,16 +51,14 @@ class Opened:
     plan: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(msgspec.Struct, frozen=True):
     """Another process has taken over the drill; what was started and not ended is in doubt."""
 
     by: str
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gated:
+class Gated(msgspec.Struct, frozen=True):
     """A gate answered before anything was changed."""
 
     gate: str
@@ -67,8 +66,7 @@ class Gated:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(msgspec.Struct, frozen=True):
     """An observer process has been started (or adopted after a crash)."""
 
     observer: str
@@ -77,8 +75,7 @@ class Watching:
     process: str
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """A step begins. Stands on disk before the act, with what was there before it."""
 
     step: str
@@ -86,8 +83,7 @@ class Started:
     before: Before | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(msgspec.Struct, frozen=True):
     """A waiting step looked and saw something new."""
 
     step: str
@@ -95,8 +91,7 @@ class Looked:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(msgspec.Struct, frozen=True):
     """A step was told to ask again, and will."""
 
     step: str
@@ -104,16 +99,14 @@ class Retried:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(msgspec.Struct, frozen=True):
     """A fault's change has been answered; whether it is in effect is another matter (``Effective``)."""
 
     step: str
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(msgspec.Struct, frozen=True):
     """A fault was looked at after it was injected: in effect, or never seen in effect (``ok`` not True)."""
 
     step: str
@@ -121,29 +114,26 @@ class Effective:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """A step has ended. ``adopted``: its goal was there already and nothing was done."""
 
     step: str
     outcome: Outcome
     detail: str
-    output: Facts = field(default_factory=Facts)
+    output: Facts = msgspec.field(default_factory=Facts)
     receipt: Receipt | None = None
     adopted: bool = False
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A person is asked; ``shown`` is what stood before their eyes."""
 
     step: str
-    shown: Facts = field(default_factory=Facts)
+    shown: Facts = msgspec.field(default_factory=Facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """A person said something. ``inbox`` is the message's row, so that none is taken twice."""
 
     word: Word
@@ -154,8 +144,7 @@ class Told:
     accept_data_loss: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(msgspec.Struct, frozen=True):
     """A guard said no, or did not answer within its tolerance."""
 
     guard: str
@@ -163,23 +152,20 @@ class Guarded:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(msgspec.Struct, frozen=True):
     """A deadline passed: of a step by its id, or of the whole drill (``step`` empty)."""
 
     step: str
     after_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class UndoStarted:
+class UndoStarted(msgspec.Struct, frozen=True):
     """An undo begins. Stands on disk before the act."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Undid:
+class Undid(msgspec.Struct, frozen=True):
     """A step has been taken back and looked at; ``left_alone``: what somebody else changed since."""
 
     step: str
@@ -187,8 +173,7 @@ class Undid:
     left_alone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UndoFailed:
+class UndoFailed(msgspec.Struct, frozen=True):
     """A step could not be taken back; it stays owed, and ``by_hand`` finishes it."""
 
     step: str
@@ -196,8 +181,7 @@ class UndoFailed:
     by_hand: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """A stage of observing is over: baseline taken, service settled, evidence collected. ``ok`` None: gave up waiting."""
 
     stage: str
@@ -205,8 +189,7 @@ class Ready:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(msgspec.Struct, frozen=True):
     """An observer's file as evidence: what it held when the drill read it."""
 
     observer: str
@@ -217,27 +200,24 @@ class Sealed:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True):
     """The journal was closed on purpose; the drill can be resumed."""
 
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorldGone:
+class WorldGone(msgspec.Struct, frozen=True):
     """The private sandbox this drill ran in has ended: nothing is left that could be owed."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """The drill is over; ``claims`` are its numbers as claimed, to be recomputed by ``drills verify``."""
 
     status: str
     exit_code: int
-    claims: Facts = field(default_factory=Facts)
+    claims: Facts = msgspec.field(default_factory=Facts)
 
 
 Body: TypeAlias = (
@@ -266,8 +246,7 @@ Body: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One fact on the timeline: its place, its moment, what happened."""
 
     seq: int

@@ -1,0 +1,86 @@
+"""Time the judge on a million samples: one plain drill, and one that flaps all the time. Prints JSON.
+
+Run from the project's root: ``python benchmarks/judge_million.py [samples]``.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+import sys
+import time
+from array import array
+from dataclasses import replace
+from random import Random
+
+from drills.measure.effect import Disaster
+from drills.measure.evidence import Bracket
+from drills.measure.judge import judge
+from drills.measure.question import Question, Target, Watch
+from drills.timeline.marks import Mark
+from drills.timeline.samples import ObserverHeader, Persona, Samples
+
+MS, S = 1_000_000, 1_000_000_000
+EVERY, LATENCY, TIMEOUT, WINDOW = 10 * MS, 5 * MS, 1 * S, 10 * S
+ROUNDS = 5
+
+
+def samples(count: int, lost: int, back: int, flap: int) -> Samples:
+    """Lay out ``count`` samples: down in [lost, back), and after it every ``flap``-th fails (0: none)."""
+    random = Random(1)  # noqa: S311 - a repeatable load, no secret
+    sent, ended, by = array("q"), array("q"), array("q")
+    up, hard = array("b"), array("b")
+    for place in range(count):
+        at = place * EVERY + random.randint(0, MS)
+        good = not lost <= at < back and not (at >= back and flap and place % flap == 0)
+        sent.append(at)
+        ended.append(at + random.randint(1, 2 * LATENCY) if good else at + TIMEOUT)
+        up.append(good)
+        hard.append(0)
+        by.append(0 if not good else 1 if at < lost else 2)
+    return Samples(sent, ended, up, hard, by, ("", "east", "west"))
+
+
+def question(rows: Samples, lost: int, count: int) -> Question:
+    """Ask for one RTO over those samples."""
+    header = ObserverHeader("service", Persona.FRESH, "http://x", EVERY, TIMEOUT, "c", "n", 0, count * EVERY)
+    watch = Watch(replace(header, identified=True), rows, WINDOW)
+    return Question(
+        "c",
+        "n",
+        Disaster(Bracket(lost - MS, lost + MS), synchronous=True),
+        count * EVERY,
+        "east",
+        "west",
+        (watch,),
+        targets=(Target("rto", Mark.DISASTER, Mark.SERVICE_RESTORED, 300 * S),),
+    )
+
+
+def timed(asked: Question) -> dict[str, object]:
+    """Judge a few times; CPU seconds."""
+    spent: list[float] = []
+    verdict = ""
+    for _ in range(ROUNDS):
+        begin = time.process_time()
+        verdict = judge(asked).objectives[0].verdict.value
+        spent.append(time.process_time() - begin)
+    return {"median_cpu_s": round(statistics.median(spent), 3), "worst_cpu_s": round(max(spent), 3), "verdict": verdict}
+
+
+def main() -> None:
+    """Run both cases and print their times."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    lost = count * EVERY // 2
+    result: dict[str, object] = {"samples": count, "python": platform.python_version(), "machine": platform.machine()}
+    for name, flap in (("plain", 0), ("flapping", 50)):
+        rows = samples(count, lost, lost + 60 * S, flap)
+        result[name] = timed(question(rows, lost, count))
+    result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

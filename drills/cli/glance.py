@@ -1,0 +1,106 @@
+"""Where the running drills stand, told without loading what the other doors need: this is asked every few seconds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from drills.cli import folders
+from drills.durations import show
+from drills.errors import JournalError
+from drills.runtime.folder import home
+
+
+def tell() -> None:
+    """Print one line for each running drill; when none runs, one for the newest."""
+    facts = newest()
+    if not facts:
+        sys.stdout.write(f"there are no drills in {home()}\n")
+    for fact in facts:
+        sys.stdout.write(line(fact) + "\n")
+
+
+def newest() -> list[dict[str, Any]]:
+    """Give the facts of each running drill; when none runs, those of the newest."""
+    drills = folders.every()
+    running = [folder for folder in drills if folders.driven(folder)]
+    return [standing_of(folder) for folder in running] if running else [_resting(folder) for folder in drills[:1]]
+
+
+def _resting(folder: Path) -> dict[str, Any]:
+    """Read a drill nobody drives: when it is over, its first and its last event say all that is asked."""
+    try:
+        ends = folders.ends(folder)
+        if ends is None or not ends.over:
+            return standing_of(folder)
+        first, last = json.loads(ends.first), json.loads(ends.last)
+        plan = json.loads(first["body"]["plan"])
+        return {
+            "drill": folder.resolve().name,
+            "runbook": plan["runbook"],
+            "mode": plan["mode"],
+            "status": last["body"]["status"],
+            "exit_code": last["body"]["exit_code"],
+            "phase": "over",
+            "running": [],
+            "asks": [],
+            "elapsed_s": (last["at"]["utc_ns"] - first["at"]["utc_ns"]) / 1e9,
+            "rto_so_far_s": None,
+            "rto_target_s": next((one["target_s"] for one in plan["objectives"] if one["name"] == "rto"), None),
+        }
+    except (JournalError, ValueError, KeyError, TypeError):
+        return standing_of(folder)
+
+
+def standing_of(folder: Path) -> dict[str, Any]:
+    """Give the facts of one drill; a damaged one says so."""
+    from drills.clock import SystemClock
+    from drills.engine import decide
+    from drills.report import standing
+
+    try:
+        drill = folders.read(folder)
+    except JournalError as error:
+        return {"drill": folder.name, "status": "damaged", "error": str(error)}
+    state = drill.state
+    now = SystemClock().now() if drill.driven else state.finished_at or state.last
+    assert now is not None  # noqa: S101 - a drill that could be read has an event
+    begun, objective = standing.disaster(state), standing.recovery_objective(state)
+    so_far = now.since(begun) if begun is not None and objective is not None and state.finished is None else None
+    return {
+        "drill": drill.name,
+        "runbook": state.plan.runbook,
+        "mode": state.plan.mode.value,
+        "status": standing.status(state, driven=drill.driven),
+        "exit_code": standing.exit_code(state),
+        "phase": decide.phase(state).value,
+        "running": [
+            {"step": name, "elapsed_s": now.since(begun_at)}
+            for name in standing.running_names(state)
+            if (begun_at := state.progress[name].attempted) is not None
+        ],
+        "asks": [one.step.id for one in standing.asking(state)],
+        "elapsed_s": now.since(state.opened) if state.opened is not None else 0.0,
+        "rto_so_far_s": so_far,
+        "rto_target_s": objective.target_s if objective is not None else None,
+    }
+
+
+def line(fact: dict[str, Any]) -> str:
+    """Say those facts in one line."""
+    if fact["status"] == "damaged":
+        return f"{fact['drill']}  DAMAGED: {fact['error']}"
+    words = [f"{fact['drill']}  {fact['status']}"]
+    if fact["phase"] not in ("over", fact["status"]):
+        words[0] += f": {fact['phase']}"
+    words.append(f"{show(fact['elapsed_s'])} in" if fact["phase"] != "over" else "over")
+    words += [f"{one['step']} {show(one['elapsed_s'])}" for one in fact["running"]]
+    words += [f"`drills approve {name}`?" for name in fact["asks"]]
+    if fact["rto_so_far_s"] is not None:
+        so_far, target = show(fact["rto_so_far_s"]), show(fact["rto_target_s"])
+        words.append(f"RTO so far {so_far} of {target}")
+    if fact["phase"] == "over":
+        words[-1] = f"exit {fact['exit_code']}, took {show(fact['elapsed_s'])}, {fact['runbook']}"
+    return ", ".join(words)
