@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from drills.aws.classify import classify
+from drills.aws.models import loader
 from drills.aws.place import Place
 from drills.aws.readonly import refuse_writes
 from drills.aws.secrets import Secrets
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from botocore.config import Config
-    from botocore.loaders import Loader
     from botocore.model import OperationModel
 
 OnCall: TypeAlias = "Callable[[Place, str, str, bool], None]"
@@ -73,7 +73,6 @@ class Accounts:
         self._clock = clock or SystemClock()
         self._session_name = session_name
         self._lock = threading.RLock()
-        self._loader: Loader | None = None
         self._makers: dict[Place, _Maker] = {}
         self._sessions: dict[tuple[Place, bool], Session] = {}
 
@@ -98,12 +97,7 @@ class Accounts:
     def _maker(self, place: Place) -> _Maker:
         if place not in self._makers:
             check_wall(place)
-            if self._loader is None:
-                # One loader for all sessions: each would read and parse the same service models again.
-                from botocore.loaders import create_loader
-
-                self._loader = create_loader(os.environ.get("AWS_DATA_PATH"))
-            self._makers[place] = _Maker(place, self._loader, self._lock, self._clock)
+            self._makers[place] = _Maker(place, self._lock, self._clock)
             self._makers[place].tell = self._on_call
             self._makers[place].session_name = self._session_name
         return self._makers[place]
@@ -112,12 +106,11 @@ class Accounts:
 class _Maker:
     """Makes the clients of one place from one set of credentials."""
 
-    def __init__(self, place: Place, loader: Loader, lock: threading.RLock, clock: Clock) -> None:
+    def __init__(self, place: Place, lock: threading.RLock, clock: Clock) -> None:
         self.place = place
         self.clock = clock
         self.tell: OnCall | None = None
         self.session_name = "drills"
-        self._loader = loader
         self._lock = lock
         self._boto: Any = None
         self._made: dict[tuple[str, bool | None], Any] = {}
@@ -185,7 +178,7 @@ class _Maker:
         import botocore.session
 
         core = botocore.session.Session()
-        core.register_component("data_loader", self._loader)
+        core.register_component("data_loader", loader())
         if self.place.endpoint_url:
             # Neither profile, nor file, nor variable of the user: a sandbox has keys of its own, and no others.
             core.set_config_variable("config_file", os.devnull)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from drills import __version__
 from drills.clock import SystemClock
 from drills.engine import decide
-from drills.engine.execute import Means
-from drills.engine.observing import Owner, Watchers
+from drills.engine.execute import Means, NoObservers
 from drills.engine.state import State
 from drills.runtime.inbox import person
 from drills.runtime.journal import Journal, pinned_plan
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drills.aws.sessions import Accounts
+    from drills.clock import Clock
+    from drills.engine.execute import Observers
     from drills.engine.plan import Plan
 
 
@@ -80,14 +81,7 @@ def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outsi
     def secret(reference: str) -> str:
         return accounts.read(home).secret(reference) if home is not None else reference
 
-    watchers = Watchers(
-        journal.folder.name,
-        journal.folder,
-        clock,
-        owner=Owner.me() if state.plan.world_private else Owner(),
-        secret=secret,
-        outside=outside,
-    )
+    watchers = _observers(journal, state, secret, outside, clock)
     means = Means(accounts, Retry(clock), clock, catalog.load, watchers, lambda seen: conclude(journal.folder, seen))
     try:
         return LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted).run()
@@ -95,11 +89,35 @@ def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outsi
         show.close()
 
 
+def _observers(
+    journal: Journal,
+    state: State,
+    secret: Callable[[str], str],
+    outside: Callable[[], None] | None,
+    clock: Clock,
+) -> Observers:
+    """Give the observers of a drill; one that watches nothing needs not even know how."""
+    if not (state.plan.availability or state.plan.data):
+        return NoObservers()
+    from drills.engine.observing import Owner, Watchers
+
+    return Watchers(
+        journal.folder.name,
+        journal.folder,
+        clock,
+        owner=Owner.me() if state.plan.world_private else Owner(),
+        secret=secret,
+        outside=outside,
+    )
+
+
 def conclude(folder: Path, state: State) -> ev.Finished:
     """Judge the drill from what is on disk, and say how it ended. A judge that fails leaves it UNPROVEN."""
-    from drills.report.judging import judged_claims
+    claims = Facts()
+    if state.watching or state.plan.environment_kind == "sandbox":
+        from drills.report.judging import judged_claims
 
-    claims = judged_claims(folder, state)
+        claims = judged_claims(folder, state)
     verdicts = [str(one.get("verdict")) for one in _objectives(claims)]
     settled = state.stages.get("settled")
     restored = settled is not None and settled.ok is True

@@ -105,7 +105,7 @@ def _late(state: State) -> Phase:
 
 
 def _phase_of_retreat(state: State) -> Phase:
-    collected = "collected" in state.stages or not state.watching
+    collected = "collected" in state.stages or not (state.plan.availability or state.plan.data)
     if state.stop is Stop.REFUSED:
         return Phase.CLOSING if collected else Phase.COLLECTING
     if state.running:
@@ -113,13 +113,13 @@ def _phase_of_retreat(state: State) -> Phase:
     judged = state.hands_off or state.stop is Stop.ABORTED or not state.open_steps(Section.AFTER)
     if not judged:
         return Phase.AFTER
-    if state.stop is Stop.FAILED and not collected:
+    if state.stop is Stop.FAILED and not collected and not state.undo_wanted:
         return Phase.COLLECTING
     if state.to_undo():
         return Phase.UNDOING
     if not collected:
         return Phase.COLLECTING
-    return Phase.HELD if state.hands_off and not state.undo_wanted else Phase.CLOSING
+    return Phase.HELD if state.held else Phase.CLOSING
 
 
 def _after_runs(state: State) -> bool:
@@ -187,7 +187,7 @@ def _deadlines(state: State, now: Stamp) -> Iterator[tuple[float, Body]]:
     if state.held_since is not None and state.held_for and state.stop is None and not waits_for_people:
         yield plan.hold_for_s - now.since(state.held_since), TimedOut(HOLD, plan.hold_for_s)
     if state.opened is not None and state.stop is None and state.finished is None and not waits_for_people:
-        yield plan.deadline_s - now.since(state.opened), TimedOut("", plan.deadline_s)
+        yield plan.deadline_s + state.idle_s - now.since(state.opened), TimedOut("", plan.deadline_s)
 
 
 def _step_deadlines(state: State, one: Progress, ran_s: float) -> Iterator[tuple[float, Body]]:
@@ -250,8 +250,10 @@ def ending(state: State, verdicts: Sequence[str], *, restored: bool = False) -> 
         return Ending.UNDO_INCOMPLETE
     if state.stop is Stop.REFUSED:
         return Ending.REFUSED
-    if state.stop is not None and state.hands_off and not state.undo_wanted:
+    if state.held:
         return Ending.HELD
+    if state.stop is Stop.ABORTED and state.owed() and not state.was_over:
+        return Ending.UNDO_INCOMPLETE
     if state.stop is Stop.FAILED or state.failed_steps():
         return Ending.FAILED
     if state.stop is Stop.ABORTED:

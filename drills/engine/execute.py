@@ -72,6 +72,15 @@ class Observers(Protocol):
         ...
 
 
+class NoObservers:
+    """For a drill that watches nothing: it has no stages."""
+
+    def stage(self, name: str, state: State, cancelled: threading.Event) -> Iterable[ev.Body]:
+        """Say that there is nothing to wait for."""
+        _ = state, cancelled
+        return (ev.Ready(name, ok=True, detail="nothing is watched"),)
+
+
 class Crew:
     """Daemon threads that live as long as there is work: a stuck call can never keep the process from ending."""
 

@@ -74,6 +74,8 @@ class Progress:
     by: str = ""
     adopted: bool = False
     in_doubt: bool = False
+    touched: bool = False
+    """An attempt ended UNKNOWN: whatever came after it, the change may be there and be ours."""
     released: bool = False
     handled: bool = False
     asked: bool = False
@@ -84,13 +86,16 @@ class Progress:
     undo_by_hand: tuple[str, ...] = ()
 
     @property
+    def happened(self) -> bool:
+        """Whether the change may have taken place, by this attempt or by one before it."""
+        return self.touched or self.status in (Status.DONE, Status.UNKNOWN, Status.RUNNING)
+
+    @property
     def owed(self) -> bool:
         """Whether the step may have changed something that is to be taken back and has not been."""
-        happened = self.status in (Status.DONE, Status.UNKNOWN, Status.RUNNING)
-        return happened and self.step.reversible and not self.adopted and not self.undone
+        return self.happened and self.step.reversible and not self.adopted and not self.undone
 
     @property
     def standing(self) -> bool:
         """Whether a one-way change of ours stands."""
-        happened = self.status in (Status.DONE, Status.UNKNOWN, Status.RUNNING)
-        return happened and self.step.changes and self.step.one_way is not None and not self.adopted
+        return self.happened and self.step.changes and self.step.one_way is not None and not self.adopted

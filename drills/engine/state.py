@@ -31,9 +31,13 @@ class State:
         self.count = 0
         self.opened: Stamp | None = None
         self.last: Stamp | None = None
+        self.idle_s = 0.0
+        """How long nobody drove: what has a limit in time stood still meanwhile."""
         self.inbox = 0
         self.stages: dict[str, ev.Ready] = {}
         self.watching: dict[str, ev.Watching] = {}
+        self.watched: list[ev.Watching] = []
+        """Every observer there was; one that died and was started again stands here twice."""
         self.sealed: dict[str, ev.Sealed] = {}
         self.gates: list[ev.Gated] = []
         self.notes: list[tuple[Stamp, str, str]] = []
@@ -50,6 +54,7 @@ class State:
         self.world_gone = ""
         self.finished: ev.Finished | None = None
         self.finished_at: Stamp | None = None
+        self.was_over = False
         self.deadline_passed = False
         self.running: dict[str, None] = {}
         self._order: list[str] = []
@@ -69,6 +74,8 @@ class State:
 
     def apply(self, event: ev.Event) -> None:
         """Take one fact in."""
+        if isinstance(event.body, ev.Resumed) and self.last is not None:
+            self.idle_s += max(0.0, event.at.since(self.last))
         self.count = event.seq
         self.last = event.at
         self._take(event.body, event.at)
@@ -82,19 +89,23 @@ class State:
         self.opened = at
 
     @_take.register(ev.Resumed)
-    def _resumed(self, __: ev.Resumed, _: Stamp) -> None:
+    def _resumed(self, _: ev.Resumed, at: Stamp) -> None:
         self.parked = self.paused = False
         for name in self.running:
             one = self.progress[name]
-            one.in_doubt = one.step.changes
+            one.in_doubt, one.attempted = one.step.changes, at
         for one in self.progress.values():
             one.undo_started = False
-        for stage in ("watch", "settled", "collected"):
-            self.stages.pop(stage, None)
-        if self.stop in (Stop.FAILED, Stop.ABORTED) and self.past_return and not self.undo_asked:
+        if self.held and not self.undo_wanted:
             self._reopen()
         elif self.stop is None:
             self._forget_hold()
+        if "collected" not in self.stages:
+            self._watch_again()
+
+    def _watch_again(self) -> None:
+        for stage in ("watch", "settled", "collected"):
+            self.stages.pop(stage, None)
 
     def _forget_hold(self) -> None:
         held, self.held_for, self.held_since, self.hold_expired = self.held_for, set(), None, False
@@ -104,11 +115,12 @@ class State:
     def _reopen(self) -> None:
         """Give what stopped a held drill, and what that dropped, another turn: a person resumed it."""
         self.stop, self.why, self.deadline_passed = None, "", False
+        self._watch_again()
         self._forget_hold()
         for name, one in self.progress.items():
-            dropped = one.status is Status.DROPPED
+            dropped = one.status is Status.DROPPED and one.step.section in (Section.STEPS, Section.AFTER)
             failed = one.status in (Status.FAILED, Status.UNKNOWN) and not one.released and not one.handled
-            if one.step.section is Section.STEPS and (dropped or failed):
+            if dropped or (failed and one.step.section is Section.STEPS):
                 self._again(name)
 
     @_take.register(ev.Gated)
@@ -120,10 +132,15 @@ class State:
     @_take.register(ev.Watching)
     def _watching(self, body: ev.Watching, _: Stamp) -> None:
         self.watching[body.observer] = body
+        if body not in self.watched:
+            self.watched.append(body)
 
     @_take.register(ev.Ready)
     def _ready_stage(self, body: ev.Ready, _: Stamp) -> None:
         self.stages[body.stage] = body
+        unseen = body.stage == "watch" and body.ok is not True and "baseline" not in self.stages
+        if unseen and self.plan.mode is not Mode.INCIDENT and self.stop is None:
+            self.stop, self.why = Stop.REFUSED, f"the observers do not watch: {body.detail}"
 
     @_take.register(ev.Sealed)
     def _sealed(self, body: ev.Sealed, _: Stamp) -> None:
@@ -161,7 +178,7 @@ class State:
             if body.receipt is not None and one.receipt is None:
                 one.receipt = body.receipt
             return
-        one.output, one.by, one.adopted = body.output, body.by, body.adopted
+        one.output, one.by, one.adopted = body.output, body.by, body.adopted and not one.touched
         one.receipt = body.receipt if body.receipt is not None else one.receipt
         self._end(at, one, Status(body.outcome.value), body.detail)
 
@@ -225,9 +242,9 @@ class State:
             case Word.SKIP if one is not None and (one.status not in TERMINAL or self._open_question(one)):
                 if not (one.step.changes and one.status is Status.RUNNING):
                     self._settle(at, one, Status.SKIPPED, f"skipped by {body.by}: {body.note}")
-            case Word.RETRY if one is not None and self._open_question(one):
-                self.held_for.discard(one.step.id)
-                self._again(one.step.id)
+            case Word.RETRY if body.step in self.held_for:
+                self.held_for.discard(body.step)
+                self._again(body.step)
             case Word.RESOLVE_DONE if one is not None and self._open_question(one):
                 self._settle(at, one, Status.DONE, f"resolved as done by {body.by}: {body.note}")
             case Word.RESOLVE_FAILED if one is not None and self._open_question(one):
@@ -238,14 +255,19 @@ class State:
             self.held_since = None
 
     def _resolve_failed(self, at: Stamp, one: Progress, detail: str) -> None:
+        one.touched = False
         if one.status is Status.RUNNING:
             self._end(at, one, Status.FAILED, detail)
-        else:
+        elif one.status is not Status.WAITING:
             one.status, one.detail = Status.FAILED, detail
 
     def _open_question(self, one: Progress) -> bool:
-        """Whether a person may still decide how the step ended: it failed, and nothing followed from it yet."""
-        return one.step.id in self.held_for or (one.in_doubt and one.status is Status.RUNNING)
+        """Whether a person may still decide how the step ended: it failed, and nothing followed from it yet.
+
+        The word may have been left while nobody drove; then the step has just been given another turn.
+        """
+        tried_again = one.status is Status.WAITING and one.attempt > 0
+        return one.step.id in self.held_for or (one.in_doubt and one.status is Status.RUNNING) or tried_again
 
     def _undo_told(self, body: ev.Told) -> None:
         self.accept_data_loss |= body.accept_data_loss
@@ -256,10 +278,10 @@ class State:
             self.undo_asked.add(body.step)
         else:
             self.undo_all = True
-        self.finished = None
-        self.finished_at = None
-        if self.stop is None:
-            self.stop, self.why = Stop.ABORTED, f"undo asked for by {body.by}"
+        self.was_over |= self.finished is not None
+        self.finished = self.finished_at = None
+        self.stages.pop("collected", None)
+        self._abort(f"undo asked for by {body.by}")
 
     @_take.register(ev.UndoStarted)
     def _undo_started(self, body: ev.UndoStarted, _: Stamp) -> None:
@@ -297,6 +319,7 @@ class State:
         if status in (Status.DONE, Status.SKIPPED):
             self._settle(at, one, status, detail)
             return
+        one.touched |= step.changes and status is Status.UNKNOWN
         self.running.pop(step.id, None)
         one.status, one.detail, one.ended = status, detail, at
         self._order.append(step.id)
@@ -396,10 +419,7 @@ class State:
     @property
     def past_return(self) -> bool:
         """Whether authority may have moved: the point of no return has been passed."""
-        return any(
-            one.step.authority and one.status in (Status.RUNNING, Status.DONE, Status.UNKNOWN) and not one.adopted
-            for one in self.progress.values()
-        )
+        return any(one.step.authority and one.happened and not one.adopted for one in self.progress.values())
 
     @property
     def hands_off(self) -> bool:
@@ -410,6 +430,16 @@ class State:
     def undo_wanted(self) -> bool:
         """Whether a person asked for an undo."""
         return self.undo_all or bool(self.undo_asked)
+
+    @property
+    def held(self) -> bool:
+        """Whether the drill stays as it is until a person decides.
+
+        It stopped where nothing is undone by itself, and nobody has asked for all that is owed to be taken back.
+        """
+        if self.stop not in (Stop.FAILED, Stop.ABORTED) or not self.hands_off:
+            return False
+        return not self.undo_wanted or (not self.was_over and any(not one.undo_error for one in self.owed()))
 
     def ready(self, section: Section) -> deque[str]:
         """Give the steps of a section whose needs are met and that have not been started, first come first."""
@@ -424,6 +454,8 @@ class State:
 
     def owed(self) -> list[Progress]:
         """Everything owed, in the order in which it is to be taken back (last completed first)."""
+        if self.world_gone:
+            return []
         rank = {name: place for place, name in enumerate(self._order)}
         begun = {name: place for place, name in enumerate(self.progress)}
         owed = [one for one in self.progress.values() if one.owed]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0
 _POLL_S = 0.005
+_OURS = "-c statement_timeout=1s -c synchronous_commit=local"  # the world's own writes wait for no standby
 _STARTS_WITHIN_S = 30.0
 _STOPS_WITHIN_S = 3.0
 _TOOLS_WITHIN_S = 120.0
@@ -143,7 +144,7 @@ class Database:
         try:
             if self._connection is None or self._connection.closed:
                 dsn = self._addresses.direct_dsn
-                self._connection = psycopg.connect(dsn, autocommit=True, options="-c statement_timeout=1s")
+                self._connection = psycopg.connect(dsn, autocommit=True, options=_OURS)
             row = self._connection.execute(statement, values or None).fetchone()
         except psycopg.Error as error:
             self._forget()
@@ -179,9 +180,9 @@ class Database:
             return False
 
     def wait_streaming(self, within_s: float) -> None:
-        """Wait until it receives WAL."""
+        """Wait until WAL arrives, after a ``write`` upstream: its lag is then known."""
         until = time.monotonic() + within_s
-        while not self.streaming():
+        while not self.streaming() or self.lag_s() is None:
             if time.monotonic() > until:
                 raise DrillsError(f"{self._site} does not stream after {within_s:g} s; {tail(self._log)}")
             self._clock.sleep(_POLL_S)

@@ -101,10 +101,9 @@ class DataPlane:
         with ThreadPoolExecutor(len(self._sites)) as pool:
             list(pool.map(self._await_site, self._sites.values()))
         self._dns.ready()
-        for name, site in self._sites.items():
+        for name in self._sites:
             if name != self._primary:
-                site.database.wait_streaming(_STREAMS_WITHIN_S)
-                self._synchronise(name, self._primary)
+                self._await_replication(name, self._primary)
 
     def _await_site(self, site: Site) -> None:
         site.open_edge()
@@ -179,8 +178,7 @@ class DataPlane:
             target.rebuild(self._upstream(site, of))
             target.launch(self._site(site).settings())
             target.wait_ready()
-            target.wait_streaming(_STREAMS_WITHIN_S)
-            self._synchronise(site, of)
+            self._await_replication(site, of)
 
     # Losses
 
@@ -288,9 +286,10 @@ class DataPlane:
         self._links[pair] = processes.fork(Label(Role.LINK, pair), wan.Config(ways, self._wan_delay_s))
         self._links[pair].ready()
 
-    def _synchronise(self, standby: str, upstream: str) -> None:
-        """Have a first write to replicate, from which the lag is known, then wait for each if that is wanted."""
+    def _await_replication(self, standby: str, upstream: str) -> None:
+        """Wait until a first write arrives; from then on commits wait for that standby, if that is wanted."""
         self._sites[upstream].database.write()
+        self._sites[standby].database.wait_streaming(_STREAMS_WITHIN_S)
         if self._shapes[standby].synchronous or self._shapes[upstream].synchronous:
             self._sites[upstream].database.confirm_each_at(standby, _STREAMS_WITHIN_S)
 

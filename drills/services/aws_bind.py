@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.errors import Rejected
 from drills.services.aws_model import REFERENCE
@@ -11,17 +11,22 @@ from drills.timeline.facts import Facts, Json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from drills.yamldoc import Where
 
-def expression(text: str) -> str:
-    """Check that a text is JMESPath."""
+NO_VALUE: Final = "no value: "
+
+
+def expression_problem(text: str) -> str:
+    """Say why a text is no JMESPath; empty when it is."""
     import jmespath
     from jmespath.exceptions import JMESPathError
 
     try:
         jmespath.compile(text)
     except JMESPathError as error:
-        raise ValueError(f"{text!r} is no JMESPath: {error}") from None
-    return text
+        reason = str(error).splitlines()[0].rstrip(":")
+        return f"{text!r} is no JMESPath ({reason}); write it as in Table.TableStatus, MetricAlarms[0].StateValue"
+    return ""
 
 
 def search(expression: str, answer: Json) -> Json:
@@ -32,23 +37,24 @@ def search(expression: str, answer: Json) -> Json:
     try:
         return cast("Json", jmespath.search(expression, answer))
     except JMESPathError as error:
-        return f"no value: {error}"
+        return f"{NO_VALUE}{error}"
 
 
-def references(value: Any) -> Iterator[str]:
-    """Give what stands inside each ``${...}`` anywhere in the parameters of a call."""
+def references(value: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Give each ``${...}`` anywhere in the parameters of a call: where it stands, and what stands in it."""
     if isinstance(value, str):
-        yield from (found[2:-1].strip() for found in REFERENCE.findall(value))
+        for found in REFERENCE.findall(value):
+            yield where, found[2:-1].strip()
     elif isinstance(value, dict):
-        for item in cast("dict[str, Any]", value).values():
-            yield from references(item)
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from references(item, (*where, key))
     elif isinstance(value, list):
-        for item in cast("list[Any]", value):
-            yield from references(item)
+        for number, item in enumerate(cast("list[Any]", value)):
+            yield from references(item, (*where, number))
 
 
 def bind(value: Any, roots: Mapping[str, Facts | None], *, strict: bool = True) -> Any:
-    """Put in what ``${before...}`` and ``${receipt...}`` stand for; a whole-string reference keeps its type."""
+    """Put in what ``${ROOT.NAME}`` stands for; a whole-string reference keeps its type, other names stay as written."""
     if isinstance(value, dict):
         return {key: bind(item, roots, strict=strict) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
@@ -63,7 +69,9 @@ def bind(value: Any, roots: Mapping[str, Facts | None], *, strict: bool = True) 
 
 def _look_up(reference: str, written: str, roots: Mapping[str, Facts | None], *, strict: bool) -> Any:
     root, _, path = reference.partition(".")
-    facts = roots.get(root)
+    if root not in roots:
+        return written
+    facts = roots[root]
     found: Any = None if facts is None else search(path, dict(facts))
     if found is None and strict:
         raise Rejected(f"{written} is not known: nothing was recorded under that name")

@@ -13,13 +13,13 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from drills.aws.models import loader
 from drills.aws.readonly import only_reads
 from drills.timeline.facts import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from botocore.loaders import Loader
     from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
 REFERENCE: Final = re.compile(r"\$\{[^{}]+\}")
@@ -54,22 +54,15 @@ _CLI: Final = {"codedeploy": "deploy", "config": "configservice", "s3": "s3api"}
 
 
 @cache
-def _loader() -> Loader:
-    from botocore.loaders import Loader as BotoLoader
-
-    return BotoLoader()
-
-
-@cache
 def service_model(service: str) -> ServiceModel:
     """Load the model of a service as boto3 calls it; ``ValueError`` with the nearest name when there is none."""
     from botocore.exceptions import UnknownServiceError
     from botocore.model import ServiceModel as Model
 
     try:
-        return Model(_loader().load_service_model(service, "service-2"), service)
+        return Model(loader().load_service_model(service, "service-2"), service)
     except UnknownServiceError:
-        names = _loader().list_available_services("service-2")
+        names = loader().list_available_services("service-2")
         raise ValueError(f"boto3 knows no service {service!r}{_near(service, names)}") from None
 
 
@@ -128,14 +121,6 @@ def token_member(model: OperationModel) -> str:
     return next(iter(members), "")
 
 
-def problems(model: OperationModel, parameters: Mapping[str, Json]) -> list[str]:
-    """List what is wrong with the parameters of a call: names, types, required ones, enums, bounds."""
-    shape = model.input_shape
-    if shape is None:
-        return [f"{model.name} takes no parameters"] if parameters else []
-    return list(_check(shape, dict(parameters), str(model.name), 0))
-
-
 def plain(shape: Shape | None, value: Any) -> Json:
     """Make an answer storable: times as ISO 8601, bytes as base64, members that AWS marks sensitive struck out."""
     if shape is not None and shape.metadata.get("sensitive"):
@@ -155,89 +140,3 @@ def plain(shape: Shape | None, value: Any) -> Json:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return f"[{type(value).__name__}]"
-
-
-def _check(shape: Shape, value: Json, where: str, depth: int) -> Iterator[str]:
-    if depth > DEEPEST:
-        yield f"{where} is nested deeper than {DEEPEST}"
-        return
-    if isinstance(value, str) and REFERENCE.fullmatch(value):
-        return
-    kind = str(shape.type_name)
-    if kind == "structure" and not getattr(shape, "is_document_type", False):
-        yield from _check_structure(cast("StructureShape", shape), value, where, depth)
-    elif kind == "list":
-        if not isinstance(value, list):
-            yield _not(value, "a list", where)
-            return
-        yield from _bounds(shape, len(value), where, "items")
-        member: Any = getattr(shape, "member", None)
-        for index, item in enumerate(value):
-            yield from _check(member, item, f"{where}[{index}]", depth + 1)
-    elif kind == "map":
-        if not isinstance(value, dict):
-            yield _not(value, "a mapping", where)
-            return
-        inner: Any = getattr(shape, "value", None)
-        for key, item in value.items():
-            yield from _check(inner, item, f"{where}.{key}", depth + 1)
-    elif kind != "structure":
-        yield from _check_scalar(shape, kind, value, where)
-
-
-def _check_structure(shape: StructureShape, value: Json, where: str, depth: int) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield _not(value, "a mapping", where)
-        return
-    members: dict[str, Shape] = dict(shape.members)
-    for name, item in value.items():
-        if name in members:
-            yield from _check(members[name], item, f"{where}.{name}", depth + 1)
-        else:
-            yield f"{where} has no member {name!r}{_near(name, list(members))}"
-    for name in shape.required_members:
-        if name not in value:
-            yield f"{where} needs {name!r}"
-
-
-def _check_scalar(shape: Shape, kind: str, value: Json, where: str) -> Iterator[str]:
-    if kind == "boolean":
-        if not isinstance(value, bool):
-            yield _not(value, "true or false", where)
-    elif kind in ("integer", "long"):
-        if isinstance(value, bool) or not isinstance(value, int):
-            yield _not(value, "a whole number", where)
-        else:
-            yield from _bounds(shape, value, where, "")
-    elif kind in ("float", "double"):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            yield _not(value, "a number", where)
-        else:
-            yield from _bounds(shape, value, where, "")
-    elif kind == "timestamp":
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            yield _not(value, "a time, such as 2026-01-31T12:00:00Z", where)
-    elif not isinstance(value, str):
-        yield _not(value, "text (quote it)", where)
-    elif kind == "string" and not REFERENCE.search(value):
-        allowed: list[str] = list(getattr(shape, "enum", []) or [])
-        if allowed and value not in allowed:
-            yield f"{where} is {value!r}{_near(value, allowed)} (one of {', '.join(allowed[:12])})"
-        yield from _bounds(shape, len(value), where, "characters")
-
-
-def _bounds(shape: Shape, size: float, where: str, unit: str) -> Iterator[str]:
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
-    if isinstance(low, int | float) and size < low:
-        yield f"{where} has {size} {unit}, at least {low} are needed".replace("  ", " ")
-    if isinstance(high, int | float) and size > high:
-        yield f"{where} has {size} {unit}, at most {high} are allowed".replace("  ", " ")
-
-
-def _not(value: Json, wanted: str, where: str) -> str:
-    return f"{where} is {value!r}, not {wanted}"
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    near = get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""

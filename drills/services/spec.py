@@ -5,14 +5,22 @@ A class docstring begins with an imperative sentence and ends with runnable YAML
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from drills import durations
 from drills.timeline.facts import Before
 from drills.work import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from drills.timeline.facts import Json
+    from drills.yamldoc import Where
 
 
 def _duration(value: Any) -> Any:
@@ -27,6 +35,37 @@ Duration = Annotated[
 """A duration as people write it (``90s``, ``5m``), held as a ``timedelta``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing wrong in the fields of a work: where below ``with:``, and a whole sentence with the repair."""
+
+    where: Where
+    message: str
+
+
+def refuse(title: str, wrong: Iterable[Wrong]) -> None:
+    """Raise pydantic's error for all that is wrong at once, each at its own field; nothing when nothing is."""
+    from pydantic_core import InitErrorDetails, PydanticCustomError
+
+    found = [
+        InitErrorDetails(
+            type=PydanticCustomError("sentence", "{told}", {"told": one.message}), loc=one.where, input=None
+        )
+        for one in wrong
+    ]
+    if found:
+        raise ValidationError.from_exception_data(title, found, hide_input=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The probe that tells when a change has taken effect, and its fields: the engine makes it a step of its own."""
+
+    uses: str
+    fields: Mapping[str, Json]
+    say: str
+
+
 class Spec(BaseModel):
     """The fields of one kind of work, as they stand under ``with:``."""
 
@@ -38,6 +77,17 @@ class Spec(BaseModel):
     """The IAM actions it calls."""
     evidence: ClassVar[frozenset[Evidence]] = frozenset()
     """What a finished step of this kind proves."""
+    varies: ClassVar[bool] = False
+    """Whether what it declares depends on its fields: then each step is asked, and not the class."""
+    decided_by: ClassVar[tuple[str, ...]] = ()
+    """Fields that must be written out, never ``${named}``: whether a step can be taken back depends on them."""
+    own_names: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType({})
+    """Field -> heads of the ``${head.NAME}`` in it that the work itself fills in while it runs."""
+
+    @classmethod
+    def follow(cls, given: Mapping[str, Any], step: str) -> Follow | None:  # noqa: ARG003 - what most have no use for
+        """Name the probe that follows the step of this id; None where ``perform`` itself is the end of it."""
+        return None
 
 
 class ProbeSpec(Spec):
