@@ -36,7 +36,7 @@ FAULTS: Final[dict[str, str]] = {
 
 PROBES: Final[dict[str, str]] = {
     "autoscaling.in_service": "drills.services.autoscaling:InService",
-    "aws.read": "drills.services.aws_call:AwsRead",
+    "aws.read": "drills.services.aws_read:AwsRead",
     "cloudwatch.alarm_quiet": "drills.services.cloudwatch:AlarmQuiet",
     "dns.answers": "drills.services.dns:DnsAnswers",
     "ec2.instances_running": "drills.services.ec2:InstancesRunning",

@@ -129,7 +129,7 @@ class Simulation:
         ``late_effects``: changes that were in flight at the crash still take place afterwards.
         """
         try:
-            self._commit([self._first()])
+            self._commit(self._first())
             self._drive(cut)
         except Crash:
             del self.lines[cut:]
@@ -139,11 +139,15 @@ class Simulation:
                         self.world.do(name)
         return self.state
 
-    def _first(self) -> ev.Event:
-        begun = ev.Resumed("somebody", 2) if self.lines else ev.Opened("test", "0", "somebody", codec.dump(self.plan))
-        event = ev.Event(self.state.count + 1, self.clock.now(), begun)
-        self.state.apply(event)
-        return event
+    def _first(self) -> list[ev.Event]:
+        bodies: list[ev.Body] = [ev.Opened("test", "0", "somebody", codec.dump(self.plan))]
+        if self.lines:
+            left = [told for at, told in self.script.says if at <= 0 and told.inbox > self.state.inbox]
+            bodies = drive.resumption(left, "somebody", 2)
+        events = [ev.Event(self.state.count + number, self.clock.now(), body) for number, body in enumerate(bodies, 1)]
+        for event in events:
+            self.state.apply(event)
+        return events
 
     def _commit(self, events: Sequence[ev.Event], cut: int | None = None) -> None:
         self.lines.extend(codec.dump_event(event.seq, event.at, event.body) for event in events)

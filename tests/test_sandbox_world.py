@@ -61,6 +61,15 @@ def address(world: Booted, site: str) -> str:
     return world.sites[site].direct.removeprefix("http://").rpartition(":")[0]
 
 
+def health(world: Booted, site: str) -> str:
+    route53 = client(world, "route53")
+    for check in route53.list_health_checks()["HealthChecks"]:
+        if check["HealthCheckConfig"]["IPAddress"] == address(world, site):
+            observed = route53.get_health_check_status(HealthCheckId=check["Id"])["HealthCheckObservations"]
+            return observed[0]["StatusReport"]["Status"]
+    raise LookupError(site)
+
+
 def test_it_boots_as_its_environment_says(world: Booted) -> None:
     assert answer(world, "east") == 200
     assert answer(world, "west") == 503
@@ -167,6 +176,8 @@ def test_a_failover_record_follows_its_health_check_by_itself(world: Booted) -> 
         HostedZoneId=world.zone, ChangeBatch={"Changes": [{**one, "Action": "DELETE"} for one in changes]}
     )
     eventually(lambda: resolve(world, name) == [])
+    for one in changes:
+        route53.delete_health_check(HealthCheckId=one["ResourceRecordSet"]["HealthCheckId"])
 
 
 def test_a_site_ordered_away_from_outside_is_lost_and_comes_back(world: Booted) -> None:
@@ -208,14 +219,7 @@ def test_a_warm_standby_takes_over_and_the_old_site_becomes_its_replica(world: B
     change = shift(world, "west")
     eventually(lambda: in_sync(world, change))
     assert resolve(world) == [address(world, "west")]
-    checks = client(world, "route53").list_health_checks()["HealthChecks"]
-    status = {
-        check["HealthCheckConfig"]["IPAddress"]: client(world, "route53").get_health_check_status(
-            HealthCheckId=check["Id"]
-        )["HealthCheckObservations"][0]["StatusReport"]["Status"]
-        for check in checks
-    }
-    assert status[address(world, "east")].startswith("Failure")
+    eventually(lambda: health(world, "east").startswith("Failure"))
 
     rds_east = client(world, "rds", "east")
     groups = [one["VpcSecurityGroupId"] for one in database(world, "east")["VpcSecurityGroups"]]

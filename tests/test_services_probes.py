@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from drills.errors import Partly, Rejected
 from drills.services.autoscaling import InService, SetCapacity
-from drills.services.aws_call import AwsCall, AwsRead
+from drills.services.aws_call import AwsCall
+from drills.services.aws_read import AwsRead
 from drills.services.cloudwatch import AlarmQuiet
 from drills.services.ec2 import InstancesRunning, StopInstances
 from drills.services.flow import Wait

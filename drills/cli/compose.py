@@ -113,16 +113,30 @@ def _observers(
 
 def conclude(folder: Path, state: State) -> ev.Finished:
     """Judge the drill from what is on disk, and say how it ended. A judge that fails leaves it UNPROVEN."""
-    claims = Facts()
-    if state.watching or state.plan.environment_kind == "sandbox":
-        from drills.report.judging import judged_claims
-
-        claims = judged_claims(folder, state)
+    claims = Facts(**{**_judged(folder, state), **_surroundings(state)})
     verdicts = [str(one.get("verdict")) for one in _objectives(claims)]
     settled = state.stages.get("settled")
     restored = settled is not None and settled.ok is True
     end = decide.ending(state, verdicts, restored=restored)
     return ev.Finished(end.value, decide.EXIT_CODES[end], claims)
+
+
+def _judged(folder: Path, state: State) -> Facts:
+    if not state.watching:
+        return Facts()
+    from drills.report.judging import judged_claims
+
+    return judged_claims(folder, state)
+
+
+def _surroundings(state: State) -> Facts:
+    """Say of a rehearsal what in it was real and what was simulated."""
+    if state.plan.environment_kind != "sandbox":
+        return Facts()
+    from drills.sandbox.booted import real_and_simulated
+
+    real, simulated = real_and_simulated()
+    return Facts(real=[*real], simulated=[*simulated])
 
 
 def _objectives(claims: Facts) -> list[Facts]:

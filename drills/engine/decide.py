@@ -156,8 +156,15 @@ def commands(state: State) -> Iterator[Command]:
             pass
 
 
+def waits(state: State, section: Section) -> bool:
+    """Say whether nothing of a section may be begun now, though its needs are met."""
+    if state.stop is not None and section is not Section.AFTER:
+        return True
+    return state.paused or (bool(state.held_for) and section is Section.STEPS)
+
+
 def _ready(state: State, section: Section) -> Iterator[Command]:
-    if state.paused or (state.held_for and section is Section.STEPS):
+    if waits(state, section):
         return
     for name in tuple(state.ready(section)):
         one = state.progress[name]

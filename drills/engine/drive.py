@@ -17,7 +17,7 @@ from drills.timeline import events as ev
 from drills.timeline.facts import Before, Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from drills.clock import Stamp
     from drills.engine.state import State
@@ -79,7 +79,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Stop looking: nobody waits for the answer any more."""
+    """Stop looking: nobody waits for the answer any more. A change in flight settles, but waits for nothing more."""
 
     step: str
 
@@ -134,7 +134,7 @@ class _Loop:
             if self.state.stop is not None:
                 return
             self.emit(fact.at, ev.Started(body.step, self.state.progress[body.step].attempt + 1))
-        running = set(self.state.running)
+        running, stopped = set(self.state.running), self.state.stop is not None
         self.emit(fact.at, body)
         if isinstance(body, ev.Ready):
             self.begun.discard(decide.Observe(body.stage))
@@ -144,6 +144,16 @@ class _Loop:
             if not isinstance(body, ev.Ended) or body.step != name:
                 self.turn.acts.append(Drop(name))
                 self._forget(name)
+        if self.state.stop is not None and not stopped:
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """The drill has turned back: changes in flight settle, and nobody waits for a stage of observing any more."""
+        self.turn.acts.extend(Drop(name) for name in self.state.running)
+        for stage in ("baseline", "settled"):
+            if decide.Observe(stage) in self.begun:
+                self.begun.discard(decide.Observe(stage))
+                self.turn.acts.append(Drop(f"@{stage}"))
 
     def _forget(self, name: str) -> None:
         for kind in (Prepare, Look, Perform, decide.Recheck, decide.TakeBack):
@@ -152,7 +162,7 @@ class _Loop:
     def _prepared(self, body: Prepared, now: Stamp) -> None:
         one = self.state.progress[body.step]
         self.begun.discard(Prepare(body.step))
-        if self.state.stop is not None or one.status is not Status.WAITING:
+        if one.status is not Status.WAITING or decide.waits(self.state, one.step.section):
             return
         self.emit(now, ev.Started(body.step, one.attempt + 1, body.before))
         if body.adopted:
@@ -204,6 +214,15 @@ class _Loop:
                 self.act(command)
             case _:
                 self.act(command)
+
+
+def resumption(left: Sequence[ev.Body], by: str, pid: int) -> list[ev.Body]:
+    """Give what a process that takes a drill over writes first; ``left``: messages that nobody has taken yet.
+
+    An undo that was asked for meanwhile stands before it: a held drill must not be given another turn first.
+    """
+    undo = [place for place, body in enumerate(left, 1) if isinstance(body, ev.Told) and body.word is ev.Word.UNDO]
+    return [*left[: undo[-1] if undo else 0], ev.Resumed(by, pid)]
 
 
 def drive(state: State) -> Generator[Turn, News, None]:

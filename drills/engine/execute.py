@@ -7,13 +7,13 @@ once the change began -> UNKNOWN; before it began -> FAILED.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drills.engine import decide, drive
 from drills.engine.outputs import bind_outputs
-from drills.engine.plan import Section
 from drills.errors import Busy, DrillsError, Partly, Rejected, Unanswered, WorkError
 from drills.timeline import events as ev
 from drills.timeline.events import Outcome
@@ -21,7 +21,7 @@ from drills.timeline.facts import Before, Facts
 from drills.work import Fault, Kind, Observation, Reversible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from drills.clock import Clock, Stamp
     from drills.engine.plan import Step
@@ -34,6 +34,32 @@ RESTORED_EVERY_S = 0.25
 RESTORED_WITHIN_S = 120.0
 LOOKED_AT_MOST_EVERY_S = 1.0
 UNANSWERED_LOOKS = 3
+
+
+class Token:
+    """Says to a worker that nobody waits for it any more. Costs nothing until somebody waits on it."""
+
+    __slots__ = ("_dropped", "_event")
+
+    def __init__(self) -> None:
+        self._dropped = False
+        self._event: threading.Event | None = None
+
+    def set(self) -> None:
+        """Let go of whoever waits."""
+        self._dropped = True
+        if self._event is not None:
+            self._event.set()
+
+    def is_set(self) -> bool:
+        """Say whether nobody waits for the worker any more."""
+        return self._dropped
+
+    def wait(self, seconds: float) -> bool:
+        """Let that many seconds pass, or fewer when the token is set meanwhile."""
+        if self._event is None:
+            self._event = threading.Event()
+        return self._dropped or self._event.wait(seconds)
 
 
 class Accounts(Protocol):
@@ -67,7 +93,7 @@ class Retrying(Protocol):
 class Observers(Protocol):
     """The stages of observing; each gives the events it comes to, and may be asked again after a crash."""
 
-    def stage(self, name: str, state: State, cancelled: threading.Event) -> Iterable[ev.Body]:
+    def stage(self, name: str, state: State, cancelled: Token) -> Iterable[ev.Body]:
         """Do one stage: watch, baseline, settled, collected."""
         ...
 
@@ -75,10 +101,29 @@ class Observers(Protocol):
 class NoObservers:
     """For a drill that watches nothing: it has no stages."""
 
-    def stage(self, name: str, state: State, cancelled: threading.Event) -> Iterable[ev.Body]:
+    def stage(self, name: str, state: State, cancelled: Token) -> Iterable[ev.Body]:
         """Say that there is nothing to wait for."""
         _ = state, cancelled
         return (ev.Ready(name, ok=True, detail="nothing is watched"),)
+
+
+class _Outputs(Mapping[str, Facts]):
+    """The outputs of the steps so far, looked up when one is asked for: most steps ask for none."""
+
+    def __init__(self, state: State) -> None:
+        self._progress = state.progress
+
+    def __getitem__(self, name: str) -> Facts:
+        one = self._progress[name]
+        if not len(one.output):
+            raise KeyError(name)
+        return one.output
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, one in self._progress.items() if len(one.output))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Crew:
@@ -130,7 +175,7 @@ class Workshop:
         self._means = means
         self._post = post
         self._crew = Crew()
-        self._tokens: dict[str, threading.Event] = {}
+        self._tokens: dict[str, Token] = {}
 
     def do(self, act: drive.Act) -> None:
         """Begin one act; returns at once."""
@@ -152,7 +197,7 @@ class Workshop:
             case decide.TakeBack(step=name):
                 self._spawn(name, self._take_back)
             case decide.Observe(stage=stage):
-                token = self._tokens[f"@{stage}"] = threading.Event()
+                token = self._tokens[f"@{stage}"] = Token()
                 self._crew.do(lambda: self._observe(stage, token))
             case decide.Conclude():
                 self._crew.do(self._conclude)
@@ -162,8 +207,8 @@ class Workshop:
         for token in tuple(self._tokens.values()):
             token.set()
 
-    def _spawn(self, name: str, job: Callable[[Progress, threading.Event], None]) -> None:
-        token = self._tokens[name] = threading.Event()
+    def _spawn(self, name: str, job: Callable[[Progress, Token], None]) -> None:
+        token = self._tokens[name] = Token()
         one = self._state.progress[name]
 
         def run() -> None:
@@ -177,7 +222,7 @@ class Workshop:
 
     # -- looking -------------------------------------------------------------------------------------------
 
-    def _look(self, one: Progress, token: threading.Event) -> None:
+    def _look(self, one: Progress, token: Token) -> None:
         step = one.step
         probe: Probe = self._build(step)
         aws = self._read(step)
@@ -205,7 +250,7 @@ class Workshop:
         except WorkError as error:
             return Observation(ok=None, detail=f"no answer: {error}")
 
-    def _guard(self, one: Progress, token: threading.Event) -> None:
+    def _guard(self, one: Progress, token: Token) -> None:
         step = one.step
         probe: Probe = self._build(step)
         aws = self._read(step)
@@ -220,7 +265,7 @@ class Workshop:
 
     # -- changing ------------------------------------------------------------------------------------------
 
-    def _prepare(self, one: Progress, _: threading.Event) -> None:
+    def _prepare(self, one: Progress, _: Token) -> None:
         step = one.step
         try:
             work: Action = self._build(step)
@@ -233,7 +278,7 @@ class Workshop:
         found = drive.Prepared(step.id, Before(**before), adopted=seen.ok is True, detail=f"found done: {seen.detail}")
         self._post(drive.Fact(self._means.clock.now(), found))
 
-    def _perform(self, one: Progress, token: threading.Event) -> None:
+    def _perform(self, one: Progress, token: Token) -> None:
         step = one.step
         work: Action = self._build(step)
         before = one.before or Before()
@@ -261,7 +306,7 @@ class Workshop:
                 self._done(step, work, receipt, "", token)
                 return
 
-    def _after_silence(self, step: Step, work: Action, token: threading.Event) -> Observation:
+    def _after_silence(self, step: Step, work: Action, token: Token) -> Observation:
         """After a write that nobody answered: look whether it happened, a few times, for effects come late."""
         aws = self._read(step)
         seen = Observation(ok=None, detail="nothing could be seen")
@@ -275,7 +320,7 @@ class Workshop:
             token.wait(step.every_s)
         return seen
 
-    def _done(self, step: Step, work: Action, receipt: Any, detail: str, token: threading.Event) -> None:
+    def _done(self, step: Step, work: Action, receipt: Any, detail: str, token: Token) -> None:
         output = Facts(**receipt) if receipt is not None else Facts()
         if step.kind is not Kind.FAULT or not isinstance(work, Fault):
             self._post_now(ev.Ended(step.id, Outcome.DONE, detail, output, receipt))
@@ -288,7 +333,7 @@ class Workshop:
         why = seen.detail if seen.ok is True else f"not seen in effect: {seen.detail}"
         self._post_now(ev.Ended(step.id, outcome, why, output, receipt))
 
-    def _in_effect(self, step: Step, work: Fault, token: threading.Event) -> Observation:
+    def _in_effect(self, step: Step, work: Fault, token: Token) -> Observation:
         aws = self._read(step)
         begun = self._means.clock.now()
         limit_s = min(step.timeout_s, work.effect_timeout.total_seconds())
@@ -301,7 +346,7 @@ class Workshop:
                 return seen
             token.wait(EFFECT_EVERY_S)
 
-    def _recheck(self, one: Progress, token: threading.Event) -> None:
+    def _recheck(self, one: Progress, token: Token) -> None:
         step = one.step
         work: Action = self._build(step)
         seen = self._after_silence(step, work, token)
@@ -313,7 +358,7 @@ class Workshop:
         else:
             self._end(step.id, Outcome.UNKNOWN, f"in doubt after a crash; {seen.detail}; `drills resolve` decides")
 
-    def _take_back(self, one: Progress, token: threading.Event) -> None:
+    def _take_back(self, one: Progress, token: Token) -> None:
         step = one.step
         before = one.before or Before()
         by_hand: tuple[str, ...] = ()
@@ -329,7 +374,7 @@ class Workshop:
             return
         self._post_now(ev.Undid(step.id, undone.detail, undone.left_alone))
 
-    def _await_restored(self, step: Step, work: Reversible, before: Before, token: threading.Event) -> None:
+    def _await_restored(self, step: Step, work: Reversible, before: Before, token: Token) -> None:
         aws = self._read(step)
         begun = self._means.clock.now()
         while True:
@@ -342,7 +387,7 @@ class Workshop:
 
     # -- observing and judging -----------------------------------------------------------------------------
 
-    def _observe(self, stage: str, token: threading.Event) -> None:
+    def _observe(self, stage: str, token: Token) -> None:
         try:
             for body in self._means.observers.stage(stage, self._state, token):
                 self._post_now(body)
@@ -361,10 +406,7 @@ class Workshop:
     # -- the small parts -----------------------------------------------------------------------------------
 
     def _build(self, step: Step) -> Any:
-        params = step.params
-        if step.section is not Section.GUARD:
-            outputs = {name: one.output for name, one in self._state.progress.items() if len(one.output)}
-            params = bind_outputs(params, outputs) if outputs else params
+        params = bind_outputs(step.params, _Outputs(self._state))
         return self._means.load(step.kind, step.uses).model_validate(dict(params))
 
     def _read(self, step: Step) -> Aws:

@@ -23,10 +23,10 @@ from drills.timeline import events as ev
 from drills.timeline.marks import Mark
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator
 
     from drills.clock import Clock
+    from drills.engine.execute import Token
     from drills.engine.plan import AvailabilityWatch, DataWatch, Plan
     from drills.engine.state import State
     from drills.observe.job import Job
@@ -74,7 +74,7 @@ class Watchers:
         self._outside = outside
         self._observers = Observers(clock)
 
-    def stage(self, name: str, state: State, cancelled: threading.Event) -> Iterator[ev.Body]:
+    def stage(self, name: str, state: State, cancelled: Token) -> Iterator[ev.Body]:
         """Do one stage; the last event says how it went."""
         match name:
             case "watch":
@@ -145,7 +145,7 @@ class Watchers:
 
     # -- baseline ------------------------------------------------------------------------------------------
 
-    def _baseline(self, state: State, cancelled: threading.Event) -> ev.Ready:
+    def _baseline(self, state: State, cancelled: Token) -> ev.Ready:
         cancelled.wait(state.plan.baseline_s)
         if self._outside is not None and not cancelled.is_set():
             self._outside()
@@ -153,7 +153,7 @@ class Watchers:
 
     # -- settled -------------------------------------------------------------------------------------------
 
-    def _settled(self, state: State, cancelled: threading.Event) -> ev.Ready:
+    def _settled(self, state: State, cancelled: Token) -> ev.Ready:
         """Wait until every observer has seen the service restored for its whole window, or the wait is pointless."""
         self._read_ledgers(state, 1, cancelled, READ_AGAIN_EVERY_S * 4)
         begun = self._clock.now()
@@ -199,7 +199,7 @@ class Watchers:
 
     # -- collected -----------------------------------------------------------------------------------------
 
-    def _collected(self, state: State, cancelled: threading.Event) -> Iterator[ev.Body]:
+    def _collected(self, state: State, cancelled: Token) -> Iterator[ev.Body]:
         read = self._read_ledgers(state, 2, cancelled, READ_AGAIN_EVERY_S * 4)
         watching = [one for one in state.watching.values() if Path(one.file).exists()]
         held = state.stop is not None and state.hands_off and not state.undo_wanted
@@ -210,9 +210,7 @@ class Watchers:
         said = [detail for ok, detail in read if not ok] + [f"{name} did not end and was killed" for name in killed]
         yield ev.Ready("collected", ok=not said, detail="; ".join(said) or "all evidence is sealed")
 
-    def _read_ledgers(
-        self, state: State, number: int, cancelled: threading.Event, limit_s: float
-    ) -> list[tuple[bool, str]]:
+    def _read_ledgers(self, state: State, number: int, cancelled: Token, limit_s: float) -> list[tuple[bool, str]]:
         """Read the markers back from the survivor, again and again while it gives no whole answer, within bounds."""
         answers: list[tuple[bool, str]] = []
         for watch in state.plan.data:

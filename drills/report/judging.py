@@ -18,7 +18,7 @@ from drills.measure.rpo import Book
 from drills.observe.store import read_controls, read_header, read_ledger, read_recovered, read_rounds, read_samples
 from drills.runtime.journal import read_drill
 from drills.timeline import events as ev
-from drills.timeline.facts import Facts, Json
+from drills.timeline.facts import Facts
 from drills.timeline.marks import OBSERVED, Mark
 from drills.timeline.samples import Samples
 from drills.work import Evidence, Kind
@@ -37,9 +37,7 @@ def judged_claims(folder: Path, state: State) -> Facts:
     A drill that was refused or never began to watch has nothing to be judged by, and claims nothing.
     """
     events, _ = read_drill(folder)
-    if not state.watching or state.opened is None:
-        return Facts(**_world(state))
-    return Facts(**{**judge(question(events, state)).claims(), **_world(state)})
+    return judge(question(events, state)).claims() if state.watching else Facts()
 
 
 def question(events: Sequence[ev.Event], state: State) -> Question:
@@ -171,12 +169,3 @@ def _lints(events: Sequence[ev.Event], clock: str) -> Iterator[str]:
         yield f"part of this drill ran on another clock ({', '.join(sorted(others))}): what lies there is not measured"
     if any(isinstance(event.body, ev.Resumed) for event in events):
         yield "the driving process was replaced during the drill; observers went on watching"
-
-
-def _world(state: State) -> dict[str, Json]:
-    if state.plan.environment_kind != "sandbox":
-        return {}
-    from drills.sandbox.booted import real_and_simulated
-
-    real, simulated = real_and_simulated()
-    return {"real": [*real], "simulated": [*simulated]}

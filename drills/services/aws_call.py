@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from drills.aws.classify import mapped
 from drills.errors import Rejected
 from drills.services import aws_model
-from drills.services.aws_bind import bind, expression, references, search
-from drills.services.spec import ActionSpec, ProbeSpec
+from drills.services.aws_bind import bind, expression_problem, references, search
+from drills.services.aws_check import check_call
+from drills.services.aws_read import (
+    Asked,
+    Awaited,
+    Call,
+    Told,
+    find_operation,
+    permissions_of,
+    send,
+    wrong_output,
+    wrong_read,
+)
+from drills.services.spec import ActionSpec, Follow, Wrong, refuse
 from drills.timeline.facts import Before, Facts, Json, Receipt
 from drills.work import Aws, Observation, Undone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
-    from botocore.model import OperationModel
-
-MOST_ITEMS: Final = 1000
-"""Items that are read from an operation that answers in pages."""
 TOKEN: Final = "token"  # noqa: S105 - the name of a field
-
-
-class Call(BaseModel):
-    """One call of the same service: an operation and its parameters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    operation: str = Field(min_length=1, description="As in StopDBInstance or stop_db_instance.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="As boto3 takes them.")
+_OF_RECEIPT: Final = re.compile(r"(?<!\$)\$\{\s*receipt\.")
+_PLAIN: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
 class Kept(Call):
@@ -41,66 +43,72 @@ class Kept(Call):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What ${before.NAME} gives.")
     keep: str = Field(min_length=1, description="JMESPath: what of the answer is kept.")
 
-    _check_keep = field_validator("keep")(staticmethod(expression))
-
-
-class Asked(Call):
-    """A read whose answer says yes or no."""
-
-    expect: str = Field(min_length=1, description="JMESPath that gives true or false.")
-
-    _check_expect = field_validator("expect")(staticmethod(expression))
-
-
-class _Told:
-    """A class attribute that each instance answers for itself; the class alone gives ``otherwise``."""
-
-    def __init__(self, ask: Callable[[Any], Any], otherwise: Any) -> None:
-        self._ask = ask
-        self._otherwise = otherwise
-
-    def __get__(self, instance: object | None, owner: type) -> Any:
-        """Answer for the instance, or for the class."""
-        del owner
-        return self._otherwise if instance is None else self._ask(instance)
-
 
 class AwsCall(ActionSpec):
     """Call any operation that changes something, and say how it is taken back.
 
     ``undo`` is another call; ``${before.NAME}`` in it is what ``capture`` kept, ``${receipt.NAME}`` is a declared
     ``output``. It needs ``capture`` or ``already``, because without either nobody can say whether all is as it was.
+    A receipt is lost when nobody answers the call: prefer names that you chose, and ``${before.NAME}``.
     Where there is no way back, ``one_way`` says why, and ``authority: true`` makes it the point of no return. With
     ``client_token: true`` the operation's client token makes repeating it harmless. Members that AWS marks as
     sensitive are never kept.
+
+    An action never waits, so ``wait`` becomes a step of its own right behind this one, an ``aws.read`` called
+    ``ID.wait``: what needs this step waits for that one. The step's ``timeout``, ``every``, ``expect`` and ``mark``
+    are those of the wait; ``${receipt.NAME}`` in it is a declared ``output``. Later steps reach an output as
+    ``${steps.ID.output.NAME}``.
 
     .. code-block:: yaml
 
         action: aws.call
         with:
-          service: cloudwatch
-          operation: DisableAlarmActions
-          parameters: {AlarmNames: [orders-errors]}
+          service: dynamodb
+          operation: UpdateTable
+          parameters:
+            TableName: orders
+            ProvisionedThroughput: {ReadCapacityUnits: 200, WriteCapacityUnits: 100}
           capture:
-            - name: enabled
-              operation: DescribeAlarms
-              parameters: {AlarmNames: [orders-errors]}
-              keep: MetricAlarms[0].ActionsEnabled
+            - name: capacity
+              operation: DescribeTable
+              parameters: {TableName: orders}
+              keep: "Table.ProvisionedThroughput.{ReadCapacityUnits: ReadCapacityUnits, WriteCapacityUnits: WriteCapacityUnits}"
           already:
-            operation: DescribeAlarms
-            parameters: {AlarmNames: [orders-errors]}
-            expect: MetricAlarms[0].ActionsEnabled == `false`
+            operation: DescribeTable
+            parameters: {TableName: orders}
+            path: Table.ProvisionedThroughput.ReadCapacityUnits
+            equals: 200
           undo:
-            operation: EnableAlarmActions
-            parameters: {AlarmNames: [orders-errors]}
+            operation: UpdateTable
+            parameters:
+              TableName: orders
+              ProvisionedThroughput: ${before.capacity}
+          wait:
+            operation: DescribeTable
+            parameters: {TableName: orders}
+            path: Table.TableStatus
+            equals: ACTIVE
+            fails_on: [DELETING]
+          output: {arn: TableDescription.TableArn}
     """
 
     name: ClassVar[str] = "aws.call"
-    permissions: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _Told(lambda call: call.needed(), ()))
-    one_way: ClassVar[str | None] = cast("str | None", _Told(lambda call: call.irreversible, None))
-    authority: ClassVar[bool] = cast("bool", _Told(lambda call: call.moves_authority, otherwise=False))
-    holds_authority: ClassVar[bool] = cast("bool", _Told(lambda call: call.keeps_authority, otherwise=False))
-    idempotent: ClassVar[bool] = cast("bool", _Told(lambda call: call.repeatable, otherwise=False))
+    permissions: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", Told(lambda call: call.needed(), ()))
+    one_way: ClassVar[str | None] = cast("str | None", Told(lambda call: call.irreversible, None))
+    authority: ClassVar[bool] = cast("bool", Told(lambda call: call.moves_authority, otherwise=False))
+    holds_authority: ClassVar[bool] = cast("bool", Told(lambda call: call.keeps_authority, otherwise=False))
+    idempotent: ClassVar[bool] = cast(
+        "bool", Told(lambda call: call.repeatable or call.client_token, otherwise=False)
+    )
+    varies: ClassVar[bool] = True
+    decided_by: ClassVar[tuple[str, ...]] = ("authority", "client_token", "holds_authority", "idempotent")
+    own_names: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType(
+        {
+            "parameters": frozenset({"before"}),
+            "undo": frozenset({"before", "receipt"}),
+            "wait": frozenset({"receipt"}),
+        }
+    )
 
     service: str = Field(min_length=1, description="As in boto3.client(SERVICE).")
     operation: str = Field(min_length=1, description="As in StopDBInstance or stop_db_instance.")
@@ -113,6 +121,7 @@ class AwsCall(ActionSpec):
     keeps_authority: bool = Field(
         default=False, alias="holds_authority", description="Its undo would revive an old primary."
     )
+    wait: Awaited | None = Field(default=None, description="What is waited for afterwards, as a step of its own.")
     output: dict[str, str] = Field(default_factory=dict, description="Name -> JMESPath of the answer.")
     client_token: bool = Field(default=False, description="Send the operation's client token, the same on each repeat.")
     repeatable: bool = Field(default=False, alias="idempotent", description="Calling it twice is as calling it once.")
@@ -122,60 +131,94 @@ class AwsCall(ActionSpec):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         """Check all calls against the service's model."""
-        model = aws_model.operation_model(self.service, self.operation)
-        if aws_model.reads_only(model):
-            raise ValueError(f"{model.name} only reads: write `probe: aws.read`")
-        wrong = aws_model.problems(model, self.parameters)
-        for call in (*self.capture_, *([self.already_] if self.already_ else [])):
-            wrong += _read_problems(self.service, call)
-        if self.undo_ is not None:
-            wrong += aws_model.problems(
-                aws_model.operation_model(self.service, self.undo_.operation), self.undo_.parameters
-            )
-        wrong += self._way_back_problems()
-        wrong += self._reference_problems()
-        if self.client_token and not aws_model.token_member(model):
-            wrong.append(f"{model.name} has no client token: leave `client_token` out")
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        for text in self.output.values():
-            expression(text)
+        wrong = [*self._wrong_calls(), *self._wrong_way_back(), *self._wrong_names(), *wrong_output(self.output)]
+        refuse(self.name, dict.fromkeys(wrong))
         return self
 
-    def _way_back_problems(self) -> Iterator[str]:
-        if (self.undo_ is None) == (self.irreversible is None):
-            yield "say how it is taken back: either `undo`, or `one_way: why not`"
-        if self.undo_ is not None and not self.capture_ and self.already_ is None:
-            yield "`undo` needs `capture` or `already`: nobody could say whether all is as it was"
-        if self.moves_authority and self.irreversible is None:
-            yield "`authority: true` belongs to a `one_way` call"
+    def _wrong_calls(self) -> Iterator[Wrong]:
+        model = find_operation(self.service, self.operation, ())
+        if isinstance(model, Wrong):
+            yield model
+        elif model is not None and aws_model.reads_only(model):
+            yield Wrong(("operation",), f"{model.name} only reads: write `probe: aws.read`")
+        elif model is not None:
+            yield from check_call(model, self.parameters, ("parameters",))
+            if self.client_token and not aws_model.token_member(model):
+                yield Wrong(("client_token",), f"{model.name} has no client token: leave `client_token` out")
+        for number, one in enumerate(self.capture_):
+            where = ("capture", number)
+            yield from wrong_read(self.service, one, where)
+            reason = expression_problem(one.keep)
+            if reason:
+                yield Wrong((*where, "keep"), reason)
+        for word, asked in (("already", self.already_), ("wait", self.wait)):
+            if asked is not None:
+                yield from wrong_read(self.service, asked, (word,))
+                yield from asked.wrong_goal((word,))
+        if self.undo_ is not None:
+            back = find_operation(self.service, self.undo_.operation, ("undo",))
+            if isinstance(back, Wrong):
+                yield back
+            elif back is not None:
+                yield from check_call(back, self.undo_.parameters, ("undo", "parameters"))
 
-    def _reference_problems(self) -> Iterator[str]:
+    def _wrong_way_back(self) -> Iterator[Wrong]:
+        if self.undo_ is None and self.irreversible is None:
+            yield Wrong((), "say how it is taken back: either `undo`, or `one_way: why not`")
+        elif self.undo_ is not None and self.irreversible is not None:
+            yield Wrong(("one_way",), "it has an `undo`, so it is not one-way; keep either `undo`, or `one_way: why not`")
+        if self.undo_ is not None and not self.capture_ and self.already_ is None:
+            yield Wrong(("undo",), "`undo` needs `capture` or `already`: nobody could say whether all is as it was")
+        if self.moves_authority and self.irreversible is None:
+            yield Wrong(("authority",), "`authority: true` belongs to a `one_way` call; say why there is no way back")
+
+    def _wrong_names(self) -> Iterator[Wrong]:
         kept, told = {one.name for one in self.capture_}, set(self.output)
-        for where, scope in (
-            (self.parameters, {"before"}),
-            (self.undo_ and self.undo_.parameters, {"before", "receipt"}),
-        ):
-            for reference in references(where):
+        spoken = {
+            "parameters": self.parameters,
+            "undo": self.undo_ and self.undo_.parameters,
+            "wait": self.wait and self.wait.parameters,
+        }
+        for field, value in spoken.items():
+            where = (field,) if field == "parameters" else (field, "parameters")
+            for place, reference in references(value, where):
                 root, _, path = reference.partition(".")
                 if root not in ("before", "receipt"):
                     continue
-                first = path.partition(".")[0]
-                if root not in scope:
-                    yield f"${{{reference}}} is not known yet when the call is made"
-                elif first not in (kept if root == "before" else told):
-                    yield f"${{{reference}}}: no {'capture' if root == 'before' else 'output'} is called {first!r}"
+                shown, first = f"${{{reference}}}", path.partition(".")[0].partition("[")[0]
+                known = kept if root == "before" else told
+                word = "capture" if root == "before" else "output"
+                if root not in self.own_names[field]:
+                    why = "is not known yet when the call is made" if field == "parameters" else "is known only to `undo`"
+                    yield Wrong(place, f"{shown} {why}; name what `capture` keeps, or an `output` in `undo` or `wait`")
+                elif first not in known:
+                    yield Wrong(place, f"{shown}: no {word} is called {first!r}{aws_model.near(first, known)}")
+                elif field == "wait" and not _PLAIN.fullmatch(path):
+                    yield Wrong(place, f"{shown}: write a plain name here, and let the `output` pick what it needs")
 
     def needed(self) -> tuple[str, ...]:
-        """Give the IAM actions of all its calls."""
+        """Give the IAM actions of all its calls but ``wait``, which is a step with its own."""
         calls = [self.operation, *(one.operation for one in self.capture_)]
         calls += [one.operation for one in (self.already_, self.undo_) if one is not None]
-        models = (aws_model.operation_model(self.service, operation) for operation in calls)
-        return tuple(sorted({action for model in models for action in aws_model.permissions(model)}))
+        return permissions_of(self.service, calls)
+
+    @classmethod
+    def follow(cls, given: Mapping[str, Any], step: str) -> Follow | None:
+        """Make of ``wait`` a probe of the same service that names the step's output where it names the receipt."""
+        wait = given.get("wait")
+        if not isinstance(wait, dict):
+            return None
+        fields: dict[str, Json] = {"service": given.get("service"), **cast("dict[str, Json]", wait)}
+        named = cast("dict[str, Json]", _of_step(fields, step))
+        goal = named.get("expect") or f"{named.get('path')} is {_either(named)}"
+        return Follow("aws.read", named, f"Wait until {goal}.")
 
     def capture(self, aws: Aws) -> Before:
-        """Make the reads of ``capture`` and keep what they name."""
+        """Make the reads of ``capture`` and keep what they name; ``Rejected`` when AWS calls it a secret."""
         kept: dict[str, Json] = {one.name: self._kept(aws, one) for one in self.capture_}
+        for one in self.capture_:
+            if aws_model.struck(kept[one.name]):
+                raise Rejected(f"capture {one.name!r}: AWS marks {one.keep} as secret, and no secret is written down")
         if self.client_token:
             kept[TOKEN] = f"drills-{uuid.uuid4().hex}"
         return Before(**{**kept, "_region": aws.place.region})
@@ -184,7 +227,9 @@ class AwsCall(ActionSpec):
         """Ask ``already``; without it nothing can be said, so the answer is no."""
         if self.already_ is None:
             return Observation(ok=False, detail=f"{self.operation} has no `already` to ask")
-        return _ask(aws, self.service, self.already_)
+        model = aws_model.operation_model(self.service, self.already_.operation)
+        answer = send(aws, self.service, model, self.already_.parameters, writes=False)
+        return self.already_.judge(answer, Facts())
 
     def perform(self, aws: Aws, before: Before) -> Receipt:
         """Make the call."""
@@ -192,7 +237,7 @@ class AwsCall(ActionSpec):
         given = cast("dict[str, Json]", bind(self.parameters, {"before": before}))
         if self.client_token:
             given = {**given, aws_model.token_member(model): before.text(TOKEN)}
-        answer = _call(aws, self.service, model, given, writes=True)
+        answer = send(aws, self.service, model, given, writes=True)
         return Receipt(**{name: search(path, answer) for name, path in self.output.items()})
 
     def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
@@ -208,7 +253,7 @@ class AwsCall(ActionSpec):
                 return Undone("not changed back", f"{seen.detail}, and no longer as this drill made it")
         model = aws_model.operation_model(self.service, self.undo_.operation)
         given = cast("dict[str, Json]", bind(self.undo_.parameters, {"before": before, "receipt": receipt}))
-        _call(aws, self.service, model, given, writes=True)
+        send(aws, self.service, model, given, writes=True)
         return Undone(f"{model.name} was answered")
 
     def restored(self, aws: Aws, before: Before) -> Observation:
@@ -230,87 +275,18 @@ class AwsCall(ActionSpec):
 
     def _kept(self, aws: Aws, one: Kept) -> Json:
         model = aws_model.operation_model(self.service, one.operation)
-        return search(one.keep, _call(aws, self.service, model, one.parameters, writes=False))
+        return search(one.keep, send(aws, self.service, model, one.parameters, writes=False))
 
 
-class AwsRead(ProbeSpec):
-    """Ask any reading operation, and judge its answer: ``expect`` is JMESPath that gives true or false.
-
-    ``fail`` that gives true ends the wait at once. Anything that is neither true nor false is no answer. Operations
-    that answer in pages are read up to 1,000 items.
-
-    .. code-block:: yaml
-
-        probe: aws.read
-        with:
-          service: cloudwatch
-          operation: DescribeAlarms
-          parameters: {AlarmNames: [orders-errors]}
-          expect: length(MetricAlarms) == `1`
-          output: {state: "MetricAlarms[0].StateValue"}
-    """
-
-    name: ClassVar[str] = "aws.read"
-    permissions: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _Told(lambda read: read.needed(), ()))
-
-    service: str = Field(min_length=1, description="As in boto3.client(SERVICE).")
-    operation: str = Field(min_length=1, description="As in DescribeDBInstances or describe_db_instances.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="As boto3 takes them.")
-    expect: str = Field(min_length=1, description="JMESPath that gives true or false.")
-    fail: str = Field(default="", description="JMESPath that gives true when no waiting helps.")
-    output: dict[str, str] = Field(default_factory=dict, description="Name -> JMESPath of the answer.")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        """Check the call against the service's model."""
-        call = Call(operation=self.operation, parameters=self.parameters)
-        wrong = _read_problems(self.service, call)
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        for text in (self.expect, *([self.fail] if self.fail else []), *self.output.values()):
-            expression(text)
-        return self
-
-    def needed(self) -> tuple[str, ...]:
-        """Give the IAM actions of the call."""
-        return aws_model.permissions(aws_model.operation_model(self.service, self.operation))
-
-    def observe(self, aws: Aws) -> Observation:
-        """Make the call once and judge the answer."""
-        model = aws_model.operation_model(self.service, self.operation)
-        answer = _call(aws, self.service, model, self.parameters, writes=False)
-        value = Facts(**{name: search(path, answer) for name, path in self.output.items()})
-        if self.fail and search(self.fail, answer) is True:
-            return Observation(ok=False, detail=f"{self.fail} is true", value=value, final=True)
-        return _judge(self.expect, answer, value)
+def _of_step(value: Any, step: str) -> Json:
+    """Write ``${receipt.NAME}`` as the output of a step."""
+    if isinstance(value, dict):
+        return {key: _of_step(item, step) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_of_step(item, step) for item in cast("list[Any]", value)]
+    return _OF_RECEIPT.sub(f"${{steps.{step}.output.", value) if isinstance(value, str) else value
 
 
-def _read_problems(service: str, call: Call) -> list[str]:
-    model = aws_model.operation_model(service, call.operation)
-    if not aws_model.reads_only(model):
-        return [f"{model.name} does not only read, or reads a secret: it cannot be asked here"]
-    return aws_model.problems(model, call.parameters)
-
-
-def _ask(aws: Aws, service: str, asked: Asked) -> Observation:
-    model = aws_model.operation_model(service, asked.operation)
-    return _judge(asked.expect, _call(aws, service, model, asked.parameters, writes=False), Facts())
-
-
-def _judge(expect: str, answer: Json, value: Facts) -> Observation:
-    found = search(expect, answer)
-    if isinstance(found, bool):
-        return Observation(ok=found, detail=f"{expect} is {str(found).lower()}", value=value)
-    return Observation(ok=None, detail=f"{expect} gives {str(found)[:100]}, neither true nor false", value=value)
-
-
-def _call(aws: Aws, service: str, model: OperationModel, parameters: Mapping[str, Any], *, writes: bool) -> Json:
-    client = aws.client(service)
-    method = aws_model.method_name(str(model.name))
-    with mapped(writes=writes):
-        if not writes and client.can_paginate(method):
-            pages = client.get_paginator(method).paginate(**parameters, PaginationConfig={"MaxItems": MOST_ITEMS})
-            answer = pages.build_full_result()
-        else:
-            answer = getattr(client, method)(**parameters)
-    return aws_model.plain(model.output_shape, answer)
+def _either(fields: Mapping[str, Json]) -> str:
+    among = fields.get("in")
+    return " or ".join(map(str, among)) if isinstance(among, list) else str(fields.get("equals"))

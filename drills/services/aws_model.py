@@ -1,8 +1,4 @@
-"""Check calls against botocore's own service models: without credentials, without a client, before anything runs.
-
-botocore itself checks parameters only when it sends, and enums never. Whatever holds ``${...}`` is not known yet
-and is taken on trust until it is bound.
-"""
+"""What botocore's own service models tell of an operation: without credentials, without a client."""
 
 from __future__ import annotations
 
@@ -18,13 +14,16 @@ from drills.aws.readonly import only_reads
 from drills.timeline.facts import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
+    from botocore.model import OperationModel, ServiceModel, Shape
 
 REFERENCE: Final = re.compile(r"\$\{[^{}]+\}")
 STRUCK: Final = "[secret]"
-DEEPEST: Final = 40
+FEW: Final = 16
+"""Names up to this many are all told where none is near."""
+_IN_THE_OPEN: Final = {"Parameter": ("Type", "Value", frozenset({"String", "StringList"}))}
+"""Members that AWS marks as sensitive, and that are no secret where another member says so: SSM's SecureString is."""
 
 _IAM_PREFIX: Final = {
     "cloudwatch": "cloudwatch",
@@ -63,7 +62,7 @@ def service_model(service: str) -> ServiceModel:
         return Model(loader().load_service_model(service, "service-2"), service)
     except UnknownServiceError:
         names = loader().list_available_services("service-2")
-        raise ValueError(f"boto3 knows no service {service!r}{_near(service, names)}") from None
+        raise ValueError(f"boto3 knows no service {service!r}{near(service, names)}") from None
 
 
 def operation_model(service: str, operation: str) -> OperationModel:
@@ -77,7 +76,7 @@ def operation_model(service: str, operation: str) -> OperationModel:
     snake = {xform_name(name): name for name in names}
     if operation in snake:
         return model.operation_model(snake[operation])
-    raise ValueError(f"{service} has no operation {operation!r}{_near(operation, [*names, *snake])}")
+    raise ValueError(f"{service} has no operation {operation!r}{near(operation, [*names, *snake])}")
 
 
 def method_name(operation: str) -> str:
@@ -126,10 +125,7 @@ def plain(shape: Shape | None, value: Any) -> Json:
     if shape is not None and shape.metadata.get("sensitive"):
         return STRUCK
     if isinstance(value, dict):
-        members: Mapping[str, Shape] = getattr(shape, "members", {}) if shape is not None else {}
-        inner: Shape | None = getattr(shape, "value", None) if shape is not None else None
-        known = cast("dict[str, Any]", value)
-        return {key: plain(members.get(key, inner), item) for key, item in known.items() if key != "ResponseMetadata"}
+        return _plain_members(shape, cast("dict[str, Any]", value))
     if isinstance(value, list | tuple | set | frozenset):
         member: Shape | None = getattr(shape, "member", None) if shape is not None else None
         return [plain(member, item) for item in cast("Iterable[Any]", value)]
@@ -140,3 +136,36 @@ def plain(shape: Shape | None, value: Any) -> Json:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return f"[{type(value).__name__}]"
+
+
+def struck(value: Json) -> bool:
+    """Say whether something in a stored answer was struck out."""
+    if isinstance(value, dict):
+        return any(struck(item) for item in value.values())
+    return value == STRUCK or (isinstance(value, list) and any(struck(item) for item in value))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Give the known name that is most like one that is not known; empty when none is."""
+    by_lower = {one.lower(): one for one in names}
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else ""
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """End a sentence about an unknown name: the nearest one, or all of them when there are few."""
+    known = sorted(names)
+    found = nearest(name, known)
+    if found:
+        return f"; did you mean {found!r}?"
+    return f"; there are: {', '.join(known)}" if 0 < len(known) <= FEW else ""
+
+
+def _plain_members(shape: Shape | None, value: Mapping[str, Any]) -> Json:
+    members: Mapping[str, Shape] = getattr(shape, "members", {}) if shape is not None else {}
+    inner: Shape | None = getattr(shape, "value", None) if shape is not None else None
+    made = {key: plain(members.get(key, inner), item) for key, item in value.items() if key != "ResponseMetadata"}
+    kind, member, harmless = _IN_THE_OPEN.get(str(getattr(shape, "name", "")), ("", "", frozenset[str]()))
+    if member in made and value.get(kind) in harmless:
+        made[member] = str(value[member])
+    return made
