@@ -335,7 +335,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
             "undo": None,
             "one_way": "so",
         },
-        r"Changes\[0\].Action is 'UPSRT'; did you mean 'UPSERT'",
+        r"Changes\[0\].Action is 'UPSRT', which AWS does not know; did you mean 'UPSERT'",
     ),
 ]
 

@@ -141,8 +141,11 @@ def _long_stall(breaker: Breaker) -> _Ends:
 
 
 def _short_stall(breaker: Breaker) -> _Ends:
-    struck, _ = breaker.stall(breaker.terms.timeout_s * 0.4)
-    return struck, struck, struck, None
+    """Stand still for less than T. If the machine made more than T of it, only that is known."""
+    timeout = round(breaker.terms.timeout_s * NS)
+    struck, gone_on = breaker.stall(breaker.terms.timeout_s * 0.4)
+    latest = max(struck.latest, gone_on.latest - timeout)
+    return struck, struck, Moment(struck.earliest, latest), None
 
 
 def _flapping(breaker: Breaker) -> _Ends:

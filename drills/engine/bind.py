@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drills.errors import Problem
 from drills.runbook.interpolate import bind, finish, references, waits_for_output
 from drills.runbook.problems import did_you_mean
-from drills.runbook.works import check_fields
+from drills.runbook.works import check_fields, is_own
 from drills.timeline.facts import Facts
 from drills.work import Place
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from drills.runbook.problems import Problems
     from drills.runbook.works import Traits
     from drills.runbook.world import SandboxValues
+    from drills.services.spec import Follow
     from drills.timeline.facts import Json
     from drills.yamldoc import Node, Where
 
@@ -41,6 +42,15 @@ class Scope:
     later: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class BoundWork:
+    """The fields of one work, bound; what the work declares with them; and the probe that follows it, if any."""
+
+    params: Facts
+    traits: Traits
+    follow: Follow | None
+
+
 class Binder:
     """Binds the texts and fields of one runbook, and collects what is missing."""
 
@@ -50,17 +60,23 @@ class Binder:
         self._environment = environment
         self._problems = problems
 
-    def params(self, given: Mapping[str, Node], where: Where, found: Traits) -> Facts:
-        """Bind the fields under ``with:`` and validate the whole model, but for outputs and what a boot will tell."""
-        self._missing(dict(given), where)
+    def work(self, given: Mapping[str, Node], where: Where, found: Traits, step: str = "") -> BoundWork:
+        """Bind the fields under ``with:`` and validate the whole model, but for outputs and what a boot will tell.
+
+        ``step`` is the id of the step they belong to.
+        """
+        self._missing(dict(given), where, found)
         values = {name: self._site(name, value, found) for name, value in given.items()}
-        check_fields(found, values, self._scope.values, where, self._problems)
+        told = check_fields(found, values, self._scope.values, where, self._problems)
         bound = {name: bind(value, self._scope.values) for name, value in values.items()}
-        return Facts(**{name: value if waits_for_output(value) else finish(value) for name, value in bound.items()})
+        follow = found.work.follow(bound, step)
+        if follow is not None:
+            follow = replace(follow, fields=_finished(follow.fields), say=str(finish(follow.say)))
+        return BoundWork(_finished(bound), told, follow)
 
     def text(self, given: str, where: Where) -> str:
         """Bind one text."""
-        self._missing(given, where)
+        self._missing(given, where, None)
         return str(finish(bind(given, self._scope.values)))
 
     def place(self, one: Listed) -> str:
@@ -84,10 +100,12 @@ class Binder:
             return value
         return {"from": self._direction.from_site, "to": self._direction.to_site}.get(str(value), value)
 
-    def _missing(self, value: Node, where: Where) -> None:
+    def _missing(self, value: Node, where: Where, found: Traits | None) -> None:
         for reference in references(value, where):
             name = reference.name
             if reference.output is not None or name in self._scope.values or name in self._scope.later:
+                continue
+            if found is not None and is_own(found.work, reference.where[len(where) :], reference):
                 continue
             environment = self._environment.model.environment
             owner = f"environment {environment}"
@@ -98,6 +116,11 @@ class Binder:
             file = self._environment.path
             hint = f"{did_you_mean(name, known)} Else add it to {file}"
             self._problems.add(reference.where, f"${{{name}}}: {owner} has no value {reference.tail!r}; {hint}")
+
+
+def _finished(fields: Mapping[str, Json]) -> Facts:
+    """Bind for good all fields that no output is put into later."""
+    return Facts(**{name: value if waits_for_output(value) else finish(value) for name, value in fields.items()})
 
 
 def scope_of(

@@ -7,42 +7,33 @@ from typing import TYPE_CHECKING, Final
 
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
+from drills.engine.steps import bound_steps
 from drills.engine.plan import (
     AvailabilityWatch,
     DataWatch,
     Finally,
     Mode,
     Objective,
-    OnFailure,
     Plan,
     Section,
     Step,
 )
 from drills.errors import Invalid, Refused, Usage
 from drills.runbook.environment import EnvironmentKind
-from drills.runbook.model import Only, ParameterType
+from drills.runbook.model import ParameterType
 from drills.runbook.names import read_text, typed
-from drills.runbook.order import bridged
 from drills.runbook.problems import Problems, did_you_mean
 from drills.runbook.works import Works
 from drills.timeline.facts import Facts
 from drills.work import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import timedelta
+    from collections.abc import Mapping
 
     from drills.runbook.load import LoadedEnvironment, LoadedRunbook
-    from drills.runbook.model import Listed
-    from drills.runbook.works import Traits
     from drills.runbook.world import SandboxValues
     from drills.timeline.facts import Json
 
-TIMEOUT_S: Final = {Section.BEFORE: 30.0, Section.GUARD: 10.0, Section.AFTER: 60.0}
-"""How long a probe of these sections may take where the runbook does not say."""
-STEP_TIMEOUT_S: Final = {Kind.ACTION: 60.0, Kind.FAULT: 60.0, Kind.PROBE: 300.0, Kind.OPERATOR: 3600.0}
-"""How long a step may take where the runbook does not say."""
-EVERY_S: Final = {Section.GUARD: 5.0}
 _ALLOWED: Final = {
     Mode.REHEARSE: (EnvironmentKind.SANDBOX,),
     Mode.RUN: (EnvironmentKind.STAGING, EnvironmentKind.PRODUCTION, EnvironmentKind.SANDBOX),
@@ -73,7 +64,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     scope, untold = scope_of(environment, direction, chosen, world)
     problems = Problems(runbook.doc)
     binder = Binder(scope, direction, environment, problems)
-    steps = _steps(runbook, mode, binder)
+    steps = bound_steps(runbook, mode, binder)
     availability = _availability(runbook, binder, world.resolver if world else place.resolver)
     data = _data(runbook, binder)
     if problems.found or untold:
@@ -134,7 +125,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         binder = Binder(scope, direction, environment, problems)
         for mode in Mode:
             if environment.model.kind in _ALLOWED[mode]:
-                _steps(runbook, mode, binder)
+                bound_steps(runbook, mode, binder)
         _availability(runbook, binder, None)
         _data(runbook, binder)
     if problems.found:
@@ -158,7 +149,8 @@ def active_steps(environment: LoadedEnvironment, world: SandboxValues | None) ->
         direction = Direction(site, site)
         scope, untold = scope_of(environment, direction, {}, world)
         problems.found.extend(untold)
-        params = Binder(scope, direction, environment, problems).params(probe.with_, ("active", "with"), found)
+        where = ("active", "with")
+        bound = Binder(scope, direction, environment, problems).work(probe.with_, where, found)
         steps.append(
             Step(
                 id=f"active-{site}",
@@ -167,9 +159,9 @@ def active_steps(environment: LoadedEnvironment, world: SandboxValues | None) ->
                 uses=probe.probe,
                 place=site,
                 section=Section.BEFORE,
-                params=params,
+                params=bound.params,
                 timeout_s=probe.timeout.total_seconds(),
-                permissions=found.permissions,
+                permissions=bound.traits.permissions,
             )
         )
     if problems.found:
@@ -219,79 +211,6 @@ def _parameters(runbook: LoadedRunbook, given: Mapping[str, str]) -> dict[str, J
     if missing:
         raise Usage(f"no value for {', '.join(missing)}; give it with --set {missing[0]}=VALUE")
     return values
-
-
-def _steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Step, ...]:
-    """Bind every step that belongs to ``mode``; who needed one that does not waits for what that one waited for."""
-    checked = runbook.checked
-    kept: list[Listed] = []
-    left_out: set[str] = set()
-    after: dict[str, tuple[str, ...]] = {}
-    for one in runbook.model.listed():
-        name = one.step.id or ""
-        if one.section == "after":
-            after[name] = tuple(one.step.needs or ())
-        if _belongs(one, mode):
-            kept.append(one)
-        else:
-            left_out.add(name)
-    needs = bridged(checked.needs, left_out) | bridged(after, left_out)
-    names = {one.step.id for one in kept}
-    return tuple(
-        replace(
-            _step(one, checked.traits[one.where], binder, names),
-            number=number,
-            needs=needs.get(one.step.id or "", ()),
-            reserve=one.step.id in checked.reserve,
-        )
-        for number, one in enumerate(kept, 1)
-    )
-
-
-def _belongs(one: Listed, mode: Mode) -> bool:
-    """Say whether a step is part of a plan in ``mode``: a fault never is in an incident, which is the fault."""
-    if mode is Mode.INCIDENT and one.step.fault is not None:
-        return False
-    return not one.step.only or Only(mode.value) in one.step.only
-
-
-def _step(one: Listed, found: Traits, binder: Binder, kept: Collection[str | None]) -> Step:
-    step, section = one.step, Section(one.section)
-    on_failure, instead = OnFailure(step.on_failure.do.value), step.on_failure.run or ""
-    if on_failure is OnFailure.RUN and instead not in kept:
-        on_failure, instead = OnFailure.HOLD, ""
-    return Step(
-        id=step.id or "",
-        number=0,
-        kind=found.kind,
-        uses=step.uses,
-        place=binder.place(one),
-        section=section,
-        params=binder.params(step.with_, (*one.where, "with"), found),
-        say=binder.text(step.say or "", (*one.where, "say")),
-        by_hand=binder.text(step.by_hand or "", (*one.where, "by_hand")),
-        timeout_s=_seconds(step.timeout, TIMEOUT_S.get(section, STEP_TIMEOUT_S[found.kind])),
-        every_s=_seconds(step.every, EVERY_S.get(section, 1.0)),
-        attempts=step.retry.attempts,
-        on_failure=on_failure,
-        run_on_failure=instead,
-        best_effort_s=None if step.best_effort is None else step.best_effort.total_seconds(),
-        expect_s=None if step.expect is None else step.expect.total_seconds(),
-        mark=step.mark,
-        when=step.when or "",
-        show=step.show,
-        tolerance=step.tolerance,
-        permissions=found.permissions,
-        evidence=found.evidence,
-        one_way=found.one_way,
-        authority=found.authority,
-        holds_authority=found.holds_authority,
-        idempotent=found.idempotent,
-    )
-
-
-def _seconds(span: timedelta | None, otherwise: float) -> float:
-    return otherwise if span is None else span.total_seconds()
 
 
 def _availability(runbook: LoadedRunbook, binder: Binder, resolver: str | None) -> tuple[AvailabilityWatch, ...]:

@@ -148,7 +148,7 @@ class _Loop:
             self._hurry()
 
     def _hurry(self) -> None:
-        """The drill has turned back: changes in flight settle, and nobody waits for a stage of observing any more."""
+        """Let changes in flight settle, and no stage of observing be waited for: the drill has turned back."""
         self.turn.acts.extend(Drop(name) for name in self.state.running)
         for stage in ("baseline", "settled"):
             if decide.Observe(stage) in self.begun:

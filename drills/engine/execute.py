@@ -13,12 +13,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drills.engine import decide, drive
+from drills.engine.changing import Changes, Patience
 from drills.engine.outputs import bind_outputs
-from drills.errors import Busy, DrillsError, Partly, Rejected, Unanswered, WorkError
+from drills.errors import Busy, DrillsError, Rejected, WorkError
 from drills.timeline import events as ev
 from drills.timeline.events import Outcome
-from drills.timeline.facts import Before, Facts
-from drills.work import Fault, Kind, Observation, Reversible
+from drills.timeline.facts import Facts
+from drills.work import Kind, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,13 +28,9 @@ if TYPE_CHECKING:
     from drills.engine.plan import Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
-    from drills.work import Action, Aws, Place, Probe
+    from drills.work import Aws, Place, Probe
 
-EFFECT_EVERY_S = 0.02
-RESTORED_EVERY_S = 0.25
-RESTORED_WITHIN_S = 120.0
 LOOKED_AT_MOST_EVERY_S = 1.0
-UNANSWERED_LOOKS = 3
 
 
 class Token:
@@ -129,7 +126,8 @@ class _Outputs(Mapping[str, Facts]):
 class Crew:
     """Daemon threads that live as long as there is work: a stuck call can never keep the process from ending."""
 
-    def __init__(self, most: int = 64) -> None:
+    def __init__(self, clock: Clock, most: int = 64) -> None:
+        self._clock = clock
         self._most = most
         self._idle = 0
         self._alive = 0
@@ -137,12 +135,15 @@ class Crew:
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def do(self, job: Callable[[], None]) -> None:
-        """Have a job done, by an idle thread or a new one."""
-        with self._lock:
-            grow = self._idle <= self._jobs.qsize() and self._alive < self._most
-            self._alive += grow
+        """Hand a job over; ``grow`` sees to it that somebody takes it."""
         self._jobs.put(job)
-        if grow:
+
+    def grow(self) -> None:
+        """Start threads for jobs that no idle one will take; one that has just ended its job is let take the next."""
+        if self._jobs.qsize() > self._idle:
+            self._clock.sleep(0)
+        for _ in range(min(self._jobs.qsize() - self._idle, self._most - self._alive)):
+            self._alive += 1
             threading.Thread(target=self._serve, daemon=True, name="drills-worker").start()
 
     def _serve(self) -> None:
@@ -172,10 +173,12 @@ class Workshop:
 
     def __init__(self, state: State, means: Means, post: Callable[[drive.Fact], None]) -> None:
         self._state = state
+        self.clock = means.clock
         self._means = means
         self._post = post
-        self._crew = Crew()
+        self._crew = Crew(means.clock)
         self._tokens: dict[str, Token] = {}
+        self._changes = Changes(state.plan, self)
 
     def do(self, act: drive.Act) -> None:
         """Begin one act; returns at once."""
@@ -191,16 +194,20 @@ class Workshop:
             case drive.Prepare(step=name):
                 self._spawn(name, self._prepare)
             case drive.Perform(step=name):
-                self._spawn(name, self._perform)
+                self._spawn(name, self._changes.perform)
             case decide.Recheck(step=name):
-                self._spawn(name, self._recheck)
+                self._spawn(name, self._changes.recheck)
             case decide.TakeBack(step=name):
-                self._spawn(name, self._take_back)
+                self._spawn(name, self._changes.take_back)
             case decide.Observe(stage=stage):
                 token = self._tokens[f"@{stage}"] = Token()
                 self._crew.do(lambda: self._observe(stage, token))
             case decide.Conclude():
                 self._crew.do(self._conclude)
+
+    def begun(self) -> None:
+        """Say that all acts of a turn have been handed over."""
+        self._crew.grow()
 
     def stop(self) -> None:
         """Tell every worker that nobody waits any more."""
@@ -224,14 +231,14 @@ class Workshop:
 
     def _look(self, one: Progress, token: Token) -> None:
         step = one.step
-        probe: Probe = self._build(step)
-        aws = self._read(step)
+        probe: Probe = self.build(step)
+        aws = self.read(step)
         told: tuple[str, Stamp] = ("", self._means.clock.now())
         while not token.is_set():
             seen = self._observed(step, probe, aws)
             if seen.ok is True:
                 value = Facts(**{**seen.value, "detail": seen.detail})
-                self._post_now(ev.Ended(step.id, Outcome.DONE, seen.detail, value))
+                self.tell(ev.Ended(step.id, Outcome.DONE, seen.detail, value))
                 return
             if seen.final:
                 self._end(step.id, Outcome.FAILED, seen.detail)
@@ -244,7 +251,7 @@ class Workshop:
 
     def _observed(self, step: Step, probe: Probe, aws: Aws) -> Observation:
         try:
-            return self._tried(step, lambda: probe.observe(aws), reads=True)
+            return self.tried(step, lambda: probe.observe(aws), Patience.of(step))
         except Rejected as error:
             return Observation(ok=None, detail=str(error), final=True)
         except WorkError as error:
@@ -252,147 +259,34 @@ class Workshop:
 
     def _guard(self, one: Progress, token: Token) -> None:
         step = one.step
-        probe: Probe = self._build(step)
-        aws = self._read(step)
+        probe: Probe = self.build(step)
+        aws = self.read(step)
         missed = 0
         while not token.is_set():
             seen = self._observed(step, probe, aws)
             missed = 0 if seen.ok is True else missed + 1
             if missed > step.tolerance and not token.is_set():
-                self._post_now(ev.Guarded(step.id, seen.ok, seen.detail))
+                self.tell(ev.Guarded(step.id, seen.ok, seen.detail))
                 return
             token.wait(step.every_s)
-
-    # -- changing ------------------------------------------------------------------------------------------
 
     def _prepare(self, one: Progress, _: Token) -> None:
-        step = one.step
-        try:
-            work: Action = self._build(step)
-            aws = self._read(step)
-            before = one.before if one.before is not None else self._tried(step, lambda: work.capture(aws), reads=True)
-            seen: Observation = self._tried(step, lambda: work.already(aws), reads=True)
-        except DrillsError as error:
-            self._end(step.id, Outcome.FAILED, f"not begun, nothing was changed: {error}")
+        found = self._changes.prepare(one)
+        if isinstance(found, DrillsError):
+            self._end(one.step.id, Outcome.FAILED, f"not begun, nothing was changed: {found}")
             return
-        found = drive.Prepared(step.id, Before(**before), adopted=seen.ok is True, detail=f"found done: {seen.detail}")
-        self._post(drive.Fact(self._means.clock.now(), found))
-
-    def _perform(self, one: Progress, token: Token) -> None:
-        step = one.step
-        work: Action = self._build(step)
-        before = one.before or Before()
-        aws = self._means.accounts.write(self._state.plan.place(step.place))
-        for attempt in range(1, step.attempts + 1):
-            try:
-                receipt = self._tried(step, lambda: work.perform(aws, before), reads=False)
-            except (Rejected, Busy) as error:
-                self._end(step.id, Outcome.FAILED, str(error))
-                return
-            except Partly as error:
-                body = ev.Ended(step.id, Outcome.UNKNOWN, f"changed in part: {error}", receipt=error.receipt)
-                self._post_now(body)
-                return
-            except Unanswered as error:
-                seen = self._after_silence(step, work, token)
-                if seen.ok is True:
-                    self._done(step, work, None, f"nobody answered, but {seen.detail}", token)
-                    return
-                if seen.ok is None or not step.idempotent or attempt == step.attempts:
-                    self._end(step.id, Outcome.UNKNOWN, f"{error}; then: {seen.detail}")
-                    return
-                self._post_now(ev.Retried(step.id, attempt, str(error)))
-            else:
-                self._done(step, work, receipt, "", token)
-                return
-
-    def _after_silence(self, step: Step, work: Action, token: Token) -> Observation:
-        """After a write that nobody answered: look whether it happened, a few times, for effects come late."""
-        aws = self._read(step)
-        seen = Observation(ok=None, detail="nothing could be seen")
-        for _ in range(UNANSWERED_LOOKS):
-            try:
-                seen = self._tried(step, lambda: work.already(aws), reads=True)
-            except WorkError as error:
-                seen = Observation(ok=None, detail=f"no answer to the look either: {error}")
-            if seen.ok is True:
-                break
-            token.wait(step.every_s)
-        return seen
-
-    def _done(self, step: Step, work: Action, receipt: Any, detail: str, token: Token) -> None:
-        output = Facts(**receipt) if receipt is not None else Facts()
-        if step.kind is not Kind.FAULT or not isinstance(work, Fault):
-            self._post_now(ev.Ended(step.id, Outcome.DONE, detail, output, receipt))
-            return
-        if receipt is not None:
-            self._post_now(ev.Performed(step.id, receipt))
-        seen = self._in_effect(step, work, token)
-        self._post_now(ev.Effective(step.id, seen.ok, seen.detail))
-        outcome = Outcome.DONE if seen.ok is True else Outcome.UNKNOWN
-        why = seen.detail if seen.ok is True else f"not seen in effect: {seen.detail}"
-        self._post_now(ev.Ended(step.id, outcome, why, output, receipt))
-
-    def _in_effect(self, step: Step, work: Fault, token: Token) -> Observation:
-        aws = self._read(step)
-        begun = self._means.clock.now()
-        limit_s = min(step.timeout_s, work.effect_timeout.total_seconds())
-        while True:
-            try:
-                seen = self._tried(step, lambda: work.in_effect(aws), reads=True)
-            except WorkError as error:
-                seen = Observation(ok=None, detail=str(error))
-            if seen.ok is True or self._means.clock.now().since(begun) >= limit_s:
-                return seen
-            token.wait(EFFECT_EVERY_S)
-
-    def _recheck(self, one: Progress, token: Token) -> None:
-        step = one.step
-        work: Action = self._build(step)
-        seen = self._after_silence(step, work, token)
-        if seen.ok is True:
-            self._done(step, work, one.receipt, f"in doubt after a crash; {seen.detail}", token)
-        elif step.idempotent and seen.ok is False:
-            self._post_now(ev.Retried(step.id, one.attempt + 1, f"in doubt after a crash; {seen.detail}"))
-            self._perform(one, token)
-        else:
-            self._end(step.id, Outcome.UNKNOWN, f"in doubt after a crash; {seen.detail}; `drills resolve` decides")
-
-    def _take_back(self, one: Progress, token: Token) -> None:
-        step = one.step
-        before = one.before or Before()
-        by_hand: tuple[str, ...] = ()
-        try:
-            work: Reversible = self._build(step)
-            by_hand = work.by_hand(before)
-            aws = self._means.accounts.write(self._state.plan.place(step.place))
-            undone = self._tried(step, lambda: work.undo(aws, before, one.receipt), reads=False)
-            if undone.left_alone is None:
-                self._await_restored(step, work, before, token)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the step stays owed and is shown
-            self._post_now(ev.UndoFailed(step.id, f"{type(error).__name__}: {error}", by_hand))
-            return
-        self._post_now(ev.Undid(step.id, undone.detail, undone.left_alone))
-
-    def _await_restored(self, step: Step, work: Reversible, before: Before, token: Token) -> None:
-        aws = self._read(step)
-        begun = self._means.clock.now()
-        while True:
-            seen: Observation = self._tried(step, lambda: work.restored(aws, before), reads=True)
-            if seen.ok is True:
-                return
-            if self._means.clock.now().since(begun) >= RESTORED_WITHIN_S:
-                raise Unanswered(f"taken back, but not seen as before within {RESTORED_WITHIN_S:.0f} s: {seen.detail}")
-            token.wait(RESTORED_EVERY_S)
+        before, seen = found
+        prepared = drive.Prepared(one.step.id, before, adopted=seen.ok is True, detail=f"found done: {seen.detail}")
+        self._post(drive.Fact(self.clock.now(), prepared))
 
     # -- observing and judging -----------------------------------------------------------------------------
 
     def _observe(self, stage: str, token: Token) -> None:
         try:
             for body in self._means.observers.stage(stage, self._state, token):
-                self._post_now(body)
+                self.tell(body)
         except Exception as error:  # noqa: BLE001 - an observer that failed proves nothing, and must say so
-            self._post_now(ev.Ready(stage, None, f"{type(error).__name__}: {error}"))
+            self.tell(ev.Ready(stage, None, f"{type(error).__name__}: {error}"))
 
     def _conclude(self) -> None:
         try:
@@ -401,26 +295,51 @@ class Workshop:
             end = decide.ending(self._state, ("UNPROVEN",))
             claims = Facts(error=f"{type(error).__name__}: {error}")
             finished = ev.Finished(end.value, decide.EXIT_CODES[end], claims)
-        self._post_now(finished)
+        self.tell(finished)
 
     # -- the small parts -----------------------------------------------------------------------------------
 
-    def _build(self, step: Step) -> Any:
+    def build(self, step: Step) -> Any:
+        """Build the work of a step, with the outputs of those before it."""
         params = bind_outputs(step.params, _Outputs(self._state))
         return self._means.load(step.kind, step.uses).model_validate(dict(params))
 
-    def _read(self, step: Step) -> Aws:
+    def read(self, step: Step) -> Aws:
+        """Give the reading session of a step's place."""
         return self._means.accounts.read(self._state.plan.place(step.place))
 
-    def _tried(self, step: Step, call: Callable[[], Any], *, reads: bool) -> Any:
-        def tell(attempt: int, why: str) -> None:
-            if not reads:
-                self._post_now(ev.Retried(step.id, attempt, why))
+    def write(self, step: Step) -> Aws:
+        """Give the writing session of a step's place."""
+        return self._means.accounts.write(self._state.plan.place(step.place))
 
-        return self._means.retrying(call, attempts=step.attempts, limit_s=step.timeout_s, reads=reads, on_retry=tell)
+    def tried(self, step: Step, call: Callable[[], Any], patience: Patience, token: Token | None = None) -> Any:
+        """Call, and repeat what may be repeated until ``token`` is set; each repeat of a change is told."""
+
+        def tell(attempt: int, why: str) -> None:
+            if patience.reads:
+                return
+            self.tell(ev.Retried(step.id, attempt, why))
+            if token is not None and token.is_set():
+                raise Busy(f"the drill has turned back; last: {why}")
+
+        return self._means.retrying(
+            call,
+            attempts=patience.attempts,
+            limit_s=patience.limit_s,
+            reads=patience.silence,
+            on_retry=tell,
+        )
+
+    def look(self, step: Step, call: Callable[[], Observation]) -> Observation:
+        """Ask once or a few times; an error is no answer."""
+        try:
+            return self.tried(step, call, Patience.of(step))
+        except WorkError as error:
+            return Observation(ok=None, detail=f"no answer: {error}")
 
     def _end(self, name: str, outcome: Outcome, detail: str) -> None:
-        self._post_now(ev.Ended(name, outcome, detail))
+        self.tell(ev.Ended(name, outcome, detail))
 
-    def _post_now(self, body: ev.Body) -> None:
-        self._post(drive.Fact(self._means.clock.now(), body))
+    def tell(self, body: ev.Body) -> None:
+        """Post one fact, with the moment."""
+        self._post(drive.Fact(self.clock.now(), body))

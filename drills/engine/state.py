@@ -57,7 +57,7 @@ class State:
         self.was_over = False
         self.deadline_passed = False
         self.running: dict[str, None] = {}
-        self._order: list[str] = []
+        self._order: dict[str, None] = {}
         self._missing = {step.id: len(step.needs) for step in plan.steps}
         self._dependents: dict[str, list[str]] = {step.id: [] for step in plan.steps}
         self._open = dict.fromkeys(Section, 0)
@@ -322,7 +322,7 @@ class State:
         one.touched |= step.changes and status is Status.UNKNOWN
         self.running.pop(step.id, None)
         one.status, one.detail, one.ended = status, detail, at
-        self._order.append(step.id)
+        self._order[step.id] = None
         if step.section is Section.BEFORE:
             self._open[step.section] -= 1
             if self.plan.mode is not Mode.INCIDENT and self.stop is None:
@@ -351,8 +351,7 @@ class State:
         self.running.pop(one.step.id, None)
         self.held_for.discard(one.step.id)
         one.status, one.detail, one.ended, one.in_doubt = status, detail, at, False
-        if one.step.id not in self._order:
-            self._order.append(one.step.id)
+        self._order.setdefault(one.step.id)
         self._settle_counts(one)
 
     def _settle_counts(self, one: Progress) -> None:
@@ -383,8 +382,7 @@ class State:
 
     def _again(self, name: str) -> None:
         one = self.progress[name]
-        if name in self._order:
-            self._order.remove(name)
+        self._order.pop(name, None)
         one.status, one.ended = Status.WAITING, None
         self._ready[one.step.section].append(name)
 
@@ -403,7 +401,7 @@ class State:
         """Nobody decided in time (or nobody can): the failure stands."""
         if self.stop is None and self.held_for:
             self.hold_expired = True
-            first = min(self.held_for, key=self._order.index)
+            first = next(name for name in self._order if name in self.held_for)
             self._fail(f"{first}: {self.progress[first].detail}")
 
     def _drop(self) -> None:

@@ -62,6 +62,7 @@ def check_runbook(runbook: Runbook, works: Works, problems: Problems) -> Checked
             _check_place(one, found, problems)
         _check_condition(one, problems)
     reserve = check_on_failure(listed, problems)
+    _check_follow(listed, traits, reserve, problems)
     needs = check_order(listed, reserve, problems)
     _check_marks(listed, reserve, problems)
     _check_one_way(runbook, listed, traits, problems)
@@ -171,8 +172,19 @@ def _check_work(one: Listed, works: Works, scope: Mapping[str, Node], problems: 
         return None
     with_at = (*one.where, "with")
     if not any(broken[: len(with_at)] == with_at for broken in problems.broken):
-        check_fields(found, step.with_, scope, with_at, problems)
+        found = check_fields(found, step.with_, scope, with_at, problems)
     return found
+
+
+def _check_follow(
+    listed: Iterable[Listed], traits: Mapping[Where, Traits], reserve: frozenset[str], problems: Problems
+) -> None:
+    """Check that nothing must follow a step which runs only when another fails: nobody would wait for it."""
+    for one in listed:
+        found = traits.get(one.where)
+        if one.step.id in reserve and found is not None and found.work.follow(one.step.with_, one.step.id or ""):
+            told = f"{one.step.id} runs only when another step fails, and nothing follows it; leave 'wait' out"
+            problems.add((*one.where, "with", "wait"), told)
 
 
 def _check_place(one: Listed, found: Traits, problems: Problems) -> None:

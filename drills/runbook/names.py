@@ -36,12 +36,16 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One value of the runbook in which names may stand; ``secret`` says that it may be a secret."""
+    """One value of the runbook in which names may stand; ``secret`` says that it may be a secret.
+
+    ``own``: heads of the names in it that the work itself fills in while it runs.
+    """
 
     where: Where
     value: Node
     secret: bool = False
     step: str = ""
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,10 @@ def spoken(runbook: Runbook, works: Mapping[Where, type[Spec]]) -> Iterator[Spok
 def _of_step(listed: Listed, work: type[Spec] | None) -> Iterator[Spoken]:
     step, where, name = listed.step, listed.where, listed.step.id or ""
     secrets = frozenset[str]() if work is None else secret_fields(work)
+    nothing = frozenset[str]()
     for field, value in step.with_.items():
-        yield Spoken((*where, "with", field), value, field in secrets, name)
+        own = nothing if work is None else work.own_names.get(field, nothing)
+        yield Spoken((*where, "with", field), value, field in secrets, name, own)
     for field, text in (("say", step.say), ("by_hand", step.by_hand)):
         if text:
             yield Spoken((*where, field), text, step=name)
@@ -98,6 +104,8 @@ def check_names(
     needed: dict[str, Need] = {}
     for value in values:
         for reference in references(value.value, value.where):
+            if reference.head in value.own:
+                continue
             message = _wrong(reference, value, parameters, before)
             if message:
                 problems.add(reference.where, message)
@@ -116,6 +124,8 @@ def _wrong(reference: Reference, value: Spoken, parameters: Mapping[str, Paramet
         return f"{shown}: 'site.' has a meaning only in an environment's 'active:'; write from. or to."
     if reference.head == "sandbox":
         return f"{shown}: 'sandbox.' has a meaning only in an environment; name the value there and use its name here"
+    if reference.head in ("before", "receipt"):
+        return f"{shown}: only an `aws.call` knows it, in its 'undo'; an earlier step's output is ${{{_OUTPUT}}}"
     if reference.head and reference.head not in ("from", "to"):
         return f"{shown}: {did_you_mean(reference.head, ('from', 'to', 'steps'))} (write from.x, to.x, or {_OUTPUT})"
     if not reference.well_formed:

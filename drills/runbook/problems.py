@@ -23,6 +23,8 @@ Model = TypeVar("Model", bound=BaseModel)
 _ROUNDS = 4
 _SECTIONS = ("before", "guard", "steps", "after")
 _QUOTE = 60
+_CERTAIN = frozenset({"extra_forbidden", "missing", "sentence"})
+"""Errors that no value of a name can mend: a work that says ``sentence`` has left out what is not known yet."""
 _REPAIRS: Mapping[str, str] = {
     "string_type": "write text, in quotes",
     "dict_type": "write a mapping, 'name: value' on each line",
@@ -71,8 +73,7 @@ class Problems:
         """Keep each of pydantic's errors in ``model`` read at ``prefix``, but for those that ``skip`` says yes to."""
         for one in error.errors(include_url=False, include_context=False):
             inside = tuple(part for part in one["loc"] if part != "[key]")
-            missing = one["type"] in {"missing", "extra_forbidden"}
-            if not missing and skip(inside):
+            if one["type"] not in _CERTAIN and skip(inside):
                 continue
             where = (*prefix, *inside)
             self.broken.add(where)
@@ -106,6 +107,8 @@ def sentence(error: ErrorDetails, model: type[BaseModel], subject: str = "") -> 
     if kind == "missing":
         return f"{subject} needs the field {name!r}; add it" if subject else f"field {name!r} is missing; add it"
     message = error["msg"].removeprefix("Value error, ")
+    if kind == "sentence":
+        return f"{subject}: {message}" if subject else message
     label = next((str(part) for part in reversed(where) if isinstance(part, str) and part != "[key]"), "")
     head = f"{label}: " if label else ""
     if kind == "value_error":

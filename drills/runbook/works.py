@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, cast
 from pydantic import ValidationError
 
 from drills import catalog
-from drills.errors import DrillsError
+from drills.errors import DrillsError, Rejected
 from drills.runbook.interpolate import bind, finish, references
+from drills.runbook.problems import sentence
 from drills.work import Evidence, Kind
 from drills.yamldoc import Node, Where, at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from drills.runbook.interpolate import Reference
     from drills.runbook.problems import Problems
     from drills.services.spec import Spec
+    from drills.timeline.facts import Json
 
 _SECRET_NAMES = frozenset({"dsn", "password", "secret", "token"})
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a class of work declares about itself."""
+    """What a work declares about itself: its class, or where it varies, the work as a step describes it."""
 
     kind: Kind
     work: type[Spec]
@@ -58,35 +61,73 @@ class Works:
         return self._known[key]
 
 
-def traits(kind: Kind, work: type[Spec]) -> Traits:
-    """Read what ``work`` declares; a probe changes nothing and declares less."""
+def traits(kind: Kind, work: type[Spec], given: Spec | None = None) -> Traits:
+    """Read what ``work`` declares, or the one that was ``given``; a probe changes nothing and declares less."""
+    told = work if given is None else given
     return Traits(
         kind,
         work,
-        tuple(work.permissions),
-        tuple(sorted(work.evidence)),
-        getattr(work, "one_way", None),
-        bool(getattr(work, "authority", False)),
-        bool(getattr(work, "holds_authority", False)),
-        bool(getattr(work, "idempotent", True)),
+        tuple(told.permissions),
+        tuple(sorted(told.evidence)),
+        getattr(told, "one_way", None),
+        bool(getattr(told, "authority", False)),
+        bool(getattr(told, "holds_authority", False)),
+        bool(getattr(told, "idempotent", True)),
     )
 
 
 def check_fields(
     found: Traits, given: Mapping[str, Node], scope: Mapping[str, Node], where: Where, problems: Problems
-) -> None:
+) -> Traits:
     """Validate the fields under ``with:``; those whose references ``scope`` does not know are left for later.
 
-    Unknown and missing fields are errors at once.
+    Unknown and missing fields are errors at once. Gives what the work declares with these fields: all of it when
+    the whole model fits, else as far as the fields that are known say.
     """
+    _check_written_out(found, given, where, problems)
     known = bind(dict(given), scope)
+    finished = cast("dict[str, Node]", finish(known))
     try:
-        found.work.model_validate(finish(known))
+        made: Spec = found.work.model_validate(finished)
     except ValidationError as error:
-        open_at = {reference.where for reference in references(known)}
+        open_at = {one.where for one in references(known) if not is_own(found.work, one.where, one)}
         problems.pydantic(
             error, found.work, where, subject=found.work.name, skip=lambda path: _touches(path, known, open_at)
         )
+        if not found.work.varies:
+            return found
+        wrong = {one["loc"][0] for one in error.errors(include_url=False) if one["loc"]}
+        made = _as_far_as_known(found.work, {name: value for name, value in finished.items() if name not in wrong})
+    return traits(found.kind, found.work, made) if found.work.varies else found
+
+
+def is_own(work: type[Spec] | None, where: Where, reference: Reference) -> bool:
+    """Say whether the work itself fills a reference in while it runs; ``where`` begins with the field's name."""
+    return work is not None and bool(where) and reference.head in work.own_names.get(str(where[0]), ())
+
+
+def build(work: type[Spec], params: Mapping[str, Json]) -> Spec:
+    """Make the work of a step that is about to begin; ``Rejected`` when an output does not fit its field."""
+    try:
+        return work.model_validate(dict(params))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False)
+        told = "; ".join(sentence(one, work, work.name) for one in wrong)
+        raise Rejected(f"{work.name}: {told}") from error
+
+
+def _as_far_as_known(work: type[Spec], given: Mapping[str, Node]) -> Spec:
+    """Make the work without checking, from the plain values that are right."""
+    blank = [field.alias or name for name, field in work.model_fields.items() if field.is_required()]
+    plain = {name: value for name, value in given.items() if isinstance(value, str | int | float)}
+    return work.model_construct(**{**dict.fromkeys(blank, ""), **plain})
+
+
+def _check_written_out(found: Traits, given: Mapping[str, Node], where: Where, problems: Problems) -> None:
+    for name in found.work.decided_by:
+        if any(True for _ in references(given.get(name))):
+            told = f"{name}: write it out here; what can be taken back must be known when the runbook is read"
+            problems.add((*where, name), told)
 
 
 def _touches(path: Where, value: Node, open_at: set[Where]) -> bool:

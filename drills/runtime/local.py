@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class LocalRun:
     def run(self) -> State:
         """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
         inbox = Inbox(self._journal.folder)
+        gc.freeze()  # plan and models live as long as the drill: no collection need look at them again
         try:
             with _caught(self._signals):
                 self._loop(inbox)
@@ -78,6 +80,7 @@ class LocalRun:
             self._journal.append(turn.events)
             for act in turn.acts:
                 self._workshop.do(act)
+            self._workshop.begun()
             if turn.events:
                 self._listen(turn.events, self.state)
             if turn.last:

@@ -17,10 +17,12 @@ NO_VALUE: Final = "no value: "
 
 
 def expression_problem(text: str) -> str:
-    """Say why a text is no JMESPath; empty when it is."""
+    """Say why a text is no JMESPath; empty when it is, or when a name in it is not bound yet."""
     import jmespath
     from jmespath.exceptions import JMESPathError
 
+    if REFERENCE.search(text):
+        return ""
     try:
         jmespath.compile(text)
     except JMESPathError as error:

@@ -7,7 +7,7 @@ import uuid
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from drills.errors import Rejected
 from drills.services import aws_model
@@ -97,9 +97,7 @@ class AwsCall(ActionSpec):
     one_way: ClassVar[str | None] = cast("str | None", Told(lambda call: call.irreversible, None))
     authority: ClassVar[bool] = cast("bool", Told(lambda call: call.moves_authority, otherwise=False))
     holds_authority: ClassVar[bool] = cast("bool", Told(lambda call: call.keeps_authority, otherwise=False))
-    idempotent: ClassVar[bool] = cast(
-        "bool", Told(lambda call: call.repeatable or call.client_token, otherwise=False)
-    )
+    idempotent: ClassVar[bool] = cast("bool", Told(lambda call: call.repeatable or call.client_token, otherwise=False))
     varies: ClassVar[bool] = True
     decided_by: ClassVar[tuple[str, ...]] = ("authority", "client_token", "holds_authority", "idempotent")
     own_names: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -125,8 +123,6 @@ class AwsCall(ActionSpec):
     output: dict[str, str] = Field(default_factory=dict, description="Name -> JMESPath of the answer.")
     client_token: bool = Field(default=False, description="Send the operation's client token, the same on each repeat.")
     repeatable: bool = Field(default=False, alias="idempotent", description="Calling it twice is as calling it once.")
-
-    _model: Any = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -166,7 +162,9 @@ class AwsCall(ActionSpec):
         if self.undo_ is None and self.irreversible is None:
             yield Wrong((), "say how it is taken back: either `undo`, or `one_way: why not`")
         elif self.undo_ is not None and self.irreversible is not None:
-            yield Wrong(("one_way",), "it has an `undo`, so it is not one-way; keep either `undo`, or `one_way: why not`")
+            yield Wrong(
+                ("one_way",), "it has an `undo`, so it is not one-way; keep either `undo`, or `one_way: why not`"
+            )
         if self.undo_ is not None and not self.capture_ and self.already_ is None:
             yield Wrong(("undo",), "`undo` needs `capture` or `already`: nobody could say whether all is as it was")
         if self.moves_authority and self.irreversible is None:
@@ -189,7 +187,9 @@ class AwsCall(ActionSpec):
                 known = kept if root == "before" else told
                 word = "capture" if root == "before" else "output"
                 if root not in self.own_names[field]:
-                    why = "is not known yet when the call is made" if field == "parameters" else "is known only to `undo`"
+                    why = (
+                        "is not known yet when the call is made" if field == "parameters" else "is known only to `undo`"
+                    )
                     yield Wrong(place, f"{shown} {why}; name what `capture` keeps, or an `output` in `undo` or `wait`")
                 elif first not in known:
                     yield Wrong(place, f"{shown}: no {word} is called {first!r}{aws_model.near(first, known)}")

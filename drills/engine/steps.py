@@ -1,0 +1,161 @@
+"""The steps of a plan: those of a mode, in order, bound, each with the probe that follows it where it has one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from drills import catalog
+from drills.engine.plan import Mode, OnFailure, Section, Step
+from drills.runbook.model import Only
+from drills.runbook.order import bridged
+from drills.runbook.works import traits
+from drills.timeline.facts import Facts
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import timedelta
+
+    from drills.engine.bind import Binder
+    from drills.runbook.load import LoadedRunbook
+    from drills.runbook.model import Listed
+    from drills.runbook.works import Traits
+    from drills.services.spec import Follow
+
+TIMEOUT_S: Final = {Section.BEFORE: 30.0, Section.GUARD: 10.0, Section.AFTER: 60.0}
+"""How long a probe of these sections may take where the runbook does not say."""
+STEP_TIMEOUT_S: Final = {Kind.ACTION: 60.0, Kind.FAULT: 60.0, Kind.PROBE: 300.0, Kind.OPERATOR: 3600.0}
+"""How long a step may take where the runbook does not say."""
+EVERY_S: Final = {Section.GUARD: 5.0}
+CALL_S: Final = 1.0
+"""What is expected of a call whose effect is waited for in a step of its own."""
+FOLLOWS: Final = ".wait"
+"""The end of a following step's id. No id in a runbook holds a dot."""
+
+
+def bound_steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Step, ...]:
+    """Bind every step that belongs to ``mode``; who needed one that does not waits for what that one waited for.
+
+    A step whose work is followed by a probe becomes two: who needed the step waits for the probe.
+    """
+    checked = runbook.checked
+    kept: list[Listed] = []
+    left_out: set[str] = set()
+    after: dict[str, tuple[str, ...]] = {}
+    for one in runbook.model.listed():
+        name = one.step.id or ""
+        if one.section == "after":
+            after[name] = tuple(one.step.needs or ())
+        if _belongs(one, mode):
+            kept.append(one)
+        else:
+            left_out.add(name)
+    needs = bridged(checked.needs, left_out) | bridged(after, left_out)
+    names = {one.step.id for one in kept}
+    steps: list[Step] = []
+    last: dict[str, str] = {}
+    for one in kept:
+        made = _step(one, checked.traits[one.where], binder, names)
+        first = replace(made[0], needs=needs.get(made[0].id, ()), reserve=made[0].id in checked.reserve)
+        steps += [first, *made[1:]]
+        last[first.id] = steps[-1].id
+    return tuple(
+        replace(
+            step,
+            number=number,
+            needs=tuple(last.get(need, need) if _leads(step, need) else need for need in step.needs),
+        )
+        for number, step in enumerate(steps, 1)
+    )
+
+
+def _leads(step: Step, need: str) -> bool:
+    """Say whether a need is of another step, and not of a following probe on its own."""
+    return step.id != need + FOLLOWS
+
+
+def _belongs(one: Listed, mode: Mode) -> bool:
+    """Say whether a step is part of a plan in ``mode``: a fault never is in an incident, which is the fault."""
+    if mode is Mode.INCIDENT and one.step.fault is not None:
+        return False
+    return not one.step.only or Only(mode.value) in one.step.only
+
+
+def _step(one: Listed, found: Traits, binder: Binder, kept: Collection[str | None]) -> tuple[Step, ...]:
+    step, section = one.step, Section(one.section)
+    on_failure, instead = OnFailure(step.on_failure.do.value), step.on_failure.run or ""
+    if on_failure is OnFailure.RUN and instead not in kept:
+        on_failure, instead = OnFailure.HOLD, ""
+    bound = binder.work(step.with_, (*one.where, "with"), found, step.id or "")
+    told = bound.traits
+    made = Step(
+        id=step.id or "",
+        number=0,
+        kind=told.kind,
+        uses=step.uses,
+        place=binder.place(one),
+        section=section,
+        params=bound.params,
+        say=binder.text(step.say or "", (*one.where, "say")),
+        by_hand=binder.text(step.by_hand or "", (*one.where, "by_hand")),
+        timeout_s=_seconds(step.timeout, TIMEOUT_S.get(section, STEP_TIMEOUT_S[told.kind])),
+        every_s=_seconds(step.every, EVERY_S.get(section, 1.0)),
+        attempts=step.retry.attempts,
+        on_failure=on_failure,
+        run_on_failure=instead,
+        best_effort_s=None if step.best_effort is None else step.best_effort.total_seconds(),
+        expect_s=None if step.expect is None else step.expect.total_seconds(),
+        mark=step.mark,
+        when=step.when or "",
+        show=step.show,
+        tolerance=step.tolerance,
+        permissions=told.permissions,
+        evidence=told.evidence,
+        one_way=told.one_way,
+        authority=told.authority,
+        holds_authority=told.holds_authority,
+        idempotent=told.idempotent,
+    )
+    return (made,) if bound.follow is None else _followed(made, bound.follow, step.timeout is not None)
+
+
+def _followed(step: Step, follow: Follow, timed: bool) -> tuple[Step, Step]:  # noqa: FBT001 - whether its timeout was written
+    """Make two steps of one: the change, and the probe that waits for its effect, which ends the whole.
+
+    The mark, the pace and the times a person wrote are those of the whole, so they belong to the probe. It is
+    skipped unless the change was made.
+    """
+    work = catalog.load(Kind.PROBE, follow.uses)
+    told = traits(Kind.PROBE, work, work.model_validate(dict(follow.fields)))
+    probe = Step(
+        id=step.id + FOLLOWS,
+        number=0,
+        kind=Kind.PROBE,
+        uses=follow.uses,
+        place=step.place,
+        params=Facts(**follow.fields),
+        needs=(step.id,),
+        say=follow.say,
+        timeout_s=step.timeout_s if timed else STEP_TIMEOUT_S[Kind.PROBE],
+        every_s=step.every_s,
+        attempts=step.attempts,
+        on_failure=step.on_failure,
+        run_on_failure=step.run_on_failure,
+        best_effort_s=step.best_effort_s,
+        expect_s=step.expect_s,
+        mark=step.mark,
+        when=f"steps.\"{step.id}\".status == 'done'",
+        permissions=told.permissions,
+    )
+    change = replace(
+        step,
+        mark=None,
+        timeout_s=min(step.timeout_s, STEP_TIMEOUT_S[step.kind]),
+        expect_s=None if step.expect_s is None else min(step.expect_s, CALL_S),
+    )
+    return change, probe
+
+
+def _seconds(span: timedelta | None, otherwise: float) -> float:
+    return otherwise if span is None else span.total_seconds()
