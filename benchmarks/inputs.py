@@ -46,6 +46,7 @@ READ: Final = Work(
     "read",
     """\
     probe: aws.read
+    at: to
     with:
       service: ec2
       operation: DescribeInstances

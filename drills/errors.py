@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from drills.timeline.facts import Receipt
 
 
+MOST_TOLD = 50
+"""How many problems of a file are printed; the first ones are the ones to mend first."""
+
+
 class DrillsError(Exception):
     """Anything drills reports in a sentence and never with a traceback."""
 
@@ -61,7 +65,9 @@ class Invalid(DrillsError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        told = [str(problem) for problem in self.problems[:MOST_TOLD]]
+        more = len(self.problems) - len(told)
+        super().__init__("\n".join([*told, *([f"... and {more} more"] if more else [])]))
 
 
 class JournalError(DrillsError):

@@ -95,15 +95,12 @@ class Breaker:
     chance: Random
 
     def strike(self, kind: Kind) -> Outage:
-        """Make one outage from its beginning to the end of the rest after it."""
-        begun = now()
-        self._rest()
+        """Make one outage and rest after it; the rest after the one before is its baseline."""
+        self.clock.sleep(self.chance.random() * self.terms.every_s)
+        begun = now() - round(1.1 * self.terms.window_s * NS)
         struck, effect, restored, confirmed = _WAYS[kind](self)
-        self._rest()
+        self.clock.sleep(self.terms.rest_s)
         return Outage(kind, struck, effect, restored, Moment(begun, now()), confirmed)
-
-    def _rest(self) -> None:
-        self.clock.sleep(self.terms.rest_s / 2 + self.chance.random() * self.terms.every_s)
 
     def last(self) -> None:
         """Let an outage last: uniform over whole intervals, so that it ends at any phase of the schedule."""

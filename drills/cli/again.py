@@ -48,14 +48,17 @@ def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, output:
     _, state = read_drill(folder)
     if step and step not in state.progress:
         raise Usage(f"drill {folder.name} has no step {step!r}; it has {', '.join(state.progress)}")
+    if state.plan.world and not _world_alive(state.plan):
+        click.echo("nothing is owed: the sandbox of this drill has ended, and all that was in it", err=True)
+        return
     if not state.owed():
         click.echo("nothing is owed: there is nothing to take back", err=True)
         return
     held = [one.step.id for one in state.owed() if one.step.holds_authority and (not step or one.step.id == step)]
     if held and state.past_return and not accept_data_loss:
         raise Refused(
-            f"not undone: {', '.join(held)} keeps the old side from answering, and {state.plan.to_site} has taken over; "
-            "healing it makes two sites that both accept writes. A failback leads back; "
+            f"not undone: {', '.join(held)} keeps the old side from answering, and {state.plan.to_site} has taken "
+            "over; healing it makes two sites that both accept writes. A failback leads back; "
             "--accept-data-loss heals it all the same; nothing was changed"
         )
     say(folder, Told(Word.UNDO, person(), 0, step or "", accept_data_loss=accept_data_loss))
@@ -70,17 +73,30 @@ def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, output:
 def _take_over(folder: Path, output: str) -> None:
     from drills.aws.sessions import Accounts
     from drills.cli.compose import shown, take_over, tell
+    from drills.cli.target import target_lock
+    from drills.runtime.journal import read_drill
     from drills.sandbox import lifecycle
 
-    def world_alive(compiled: Plan) -> bool:
-        try:
-            lifecycle.find(Path(compiled.world))
-        except Refused:
-            return False
-        return True
+    def outside(compiled: Plan) -> None:
+        lifecycle.impose(lifecycle.find(Path(compiled.world)), compiled.from_site)
 
-    state = take_over(folder, Accounts(session_name=folder.name), shown(output), world_alive=world_alive)
+    _, state = read_drill(folder)
+    with target_lock(folder.parent, state.plan):
+        state = take_over(
+            folder, Accounts(session_name=folder.name), shown(output), world_alive=_world_alive, outside=outside
+        )
     tell(folder, state, output)
+
+
+def _world_alive(compiled: Plan) -> bool:
+    """Say whether the sandbox is still the one that the plan was bound to, and not another of its name."""
+    from drills.sandbox import lifecycle
+
+    try:
+        facts = lifecycle.find(Path(compiled.world))
+    except Refused:
+        return False
+    return any(place.endpoint_url == facts.endpoint_url for place in compiled.places)
 
 
 COMMANDS = (resume, undo)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drills import __version__
 from drills.clock import SystemClock
-from drills.engine import decide
+from drills.engine import decide, drive
 from drills.engine.execute import Means, NoObservers
+from drills.engine.plan import Mode
 from drills.engine.state import State
-from drills.runtime.inbox import person
-from drills.runtime.journal import Journal, pinned_plan
+from drills.runtime.inbox import Inbox, person
+from drills.runtime.journal import Journal
 from drills.runtime.local import LocalRun
 from drills.timeline import codec
 from drills.timeline import events as ev
@@ -52,23 +54,29 @@ def open_drill(
         return _drive(journal, state, accounts, show, outside)
 
 
-def take_over(folder: Path, accounts: Accounts, show: Show, *, world_alive: Callable[[Plan], bool]) -> State:
+def take_over(
+    folder: Path,
+    accounts: Accounts,
+    show: Show,
+    *,
+    world_alive: Callable[[Plan], bool],
+    outside: Callable[[Plan], None],
+) -> State:
     """Go on with a drill that another process left. ``JournalError`` if one still drives it."""
     clock = SystemClock()
     with Journal.take(folder) as journal:
-        events = journal.read()
-        state = State(pinned_plan(events))
-        for event in events:
-            state.apply(event)
-        bodies: list[ev.Body] = [ev.Resumed(person(), os.getpid())]
-        if state.plan.world_private and state.finished is None and not world_alive(state.plan):
-            bodies.append(ev.WorldGone("the private sandbox ended with the process that owned it; nothing is owed"))
+        state = journal.state()
+        with closing(Inbox(folder)) as inbox:
+            bodies = drive.resumption(inbox.fetch(state.inbox), person(), os.getpid())
+        if state.plan.world and not world_alive(state.plan):
+            bodies.append(ev.WorldGone("the sandbox that this drill ran in has ended; nothing is owed"))
         taken = [ev.Event(state.count + number, clock.now(), body) for number, body in enumerate(bodies, 1)]
         for event in taken:
             state.apply(event)
         journal.append(taken)
         show.listen(taken, state)
-        return _drive(journal, state, accounts, show, None)
+        rehearsed = state.plan.world and state.plan.mode is Mode.INCIDENT
+        return _drive(journal, state, accounts, show, (lambda: outside(state.plan)) if rehearsed else None)
 
 
 def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outside: Callable[[], None] | None) -> State:

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from drills.engine.plan import Plan
     from drills.runbook.load import LoadedEnvironment
     from drills.runbook.world import SandboxValues
+
+OPENED_WITHIN_S = 120.0
+"""How long a drill in the background may take to bring up its sandbox and open its journal."""
+LOOK_S = 0.05
 
 _output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How the result is told.")
 _set = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter its value.")
@@ -187,8 +191,7 @@ def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
-    with _target_lock(home(), compiled):
-        _drive(folder, compiled, output, None)
+    _drive(folder, compiled, output, None)
 
 
 def _confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
@@ -204,21 +207,6 @@ def _confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
         raise Refused("not started: the name was not typed; nothing was changed")
 
 
-@contextmanager
-def _target_lock(folder: Path, compiled: Plan) -> Generator[None]:
-    """One drill for each environment and service at a time, on this machine."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"target-{compiled.environment}-{compiled.service or compiled.runbook}.lock"
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused(f"not started: another drill holds {path.stem}; nothing was changed") from error
-        yield
-
-
 def _new_folder(runbook: str, home_: Path) -> Path:
     from drills.clock import SystemClock
     from drills.runtime.folder import new_drill_id
@@ -229,26 +217,47 @@ def _new_folder(runbook: str, home_: Path) -> Path:
 def _drive(folder: Path, compiled: Plan, output: str, outside: Callable[[], None] | None) -> None:
     from drills.aws.sessions import Accounts
     from drills.cli.compose import open_drill, shown, tell
+    from drills.cli.target import target_lock
 
-    state = open_drill(folder, compiled, Accounts(session_name=folder.name), shown(output), outside=outside)
+    with target_lock(folder.parent, compiled):
+        state = open_drill(folder, compiled, Accounts(session_name=folder.name), shown(output), outside=outside)
     tell(folder, state, output)
 
 
 def _detach_here(folder: Path) -> None:
-    """Go on in a process of its own, its output beside the drill; the first process says where and ends."""
+    """Go on in a process of its own, its output beside the drill; the first process waits until it can be watched."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{folder.name}.log"
-    if os.fork():
-        click.echo(f"{folder.name}\nit goes on in the background: `drills watch {folder.name}`; its output is in {log}")
-        sys.stdout.flush()
-        os._exit(0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        _leave(child, folder, log)
     os.setsid()
-    if os.fork():
-        os._exit(0)
     with Path(os.devnull).open("rb") as nothing, log.open("ab") as out:
         os.dup2(nothing.fileno(), 0)
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
+
+
+def _leave(child: int, folder: Path, log: Path) -> NoReturn:
+    """End this process once the drill has opened; with its exit code and its words when it has not."""
+    from drills.clock import SystemClock
+    from drills.runtime.journal import FILE
+
+    clock = SystemClock()
+    begun, code = clock.now(), 0
+    while not (folder / FILE).is_file() and clock.now().since(begun) < OPENED_WITHIN_S:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            click.echo(log.read_text(encoding="utf-8", errors="replace").rstrip(), err=True)
+            code = abs(os.waitstatus_to_exitcode(status)) or 1
+            break
+        clock.sleep(LOOK_S)
+    else:
+        click.echo(f"{folder.name}\nit goes on in the background: `drills watch {folder.name}`; its output is in {log}")
+    sys.stdout.flush()
+    os._exit(code)
 
 
 COMMANDS = (rehearse, plan, run, incident)

@@ -15,19 +15,19 @@ _NAME = click.option("--name", default="default", show_default=True, help="Which
 _JSON = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
-@click.group()
+@click.group(
+    help="Keep a sandbox running: two AWS sites on this machine, real PostgreSQL and applications behind moto.\n\n"
+    "\b\n"  # click keeps the lines of this paragraph as they are
+    "drills sandbox up\n"
+    'eval "$(drills sandbox env)"\n'
+    "aws rds describe-db-instances\n"
+    "drills sandbox down"
+)
 def sandbox() -> None:
-    r"""Keep a sandbox running: two AWS sites on this machine, real PostgreSQL and applications behind moto.
-
-    \b
-    drills sandbox up
-    eval "$(drills sandbox env)"
-    aws rds describe-db-instances
-    drills sandbox down
-    """
+    """Keep a sandbox running."""
 
 
-@sandbox.command()
+@sandbox.command(short_help="Start one that outlives the command.")
 @_NAME
 @_JSON
 @click.option(
@@ -57,7 +57,7 @@ def up(name: str, output: str, environment: str, outage: str | None) -> None:
     click.echo(f"end it:  drills sandbox down{_named(name)}")
 
 
-@sandbox.command()
+@sandbox.command(short_help="End it and all its processes.")
 @_NAME
 def down(name: str) -> None:
     """End a standing sandbox and everything it started."""
@@ -67,7 +67,7 @@ def down(name: str) -> None:
     click.echo(f"sandbox {name} ended")
 
 
-@sandbox.command()
+@sandbox.command(short_help="Print the variables for the AWS CLI and boto3.")
 @_NAME
 @_JSON
 def env(name: str, output: str) -> None:
@@ -83,7 +83,7 @@ def env(name: str, output: str) -> None:
         click.echo(f"export {key}={shlex.quote(value)}")
 
 
-@sandbox.command()
+@sandbox.command(short_help="Show its sites and processes.")
 @_NAME
 @_JSON
 def status(name: str, output: str) -> None:

@@ -67,9 +67,10 @@ class Binder:
         """
         self._missing(dict(given), where, found)
         values = {name: self._site(name, value, found) for name, value in given.items()}
+        before = len(self._problems.found)
         told = check_fields(found, values, self._scope.values, where, self._problems)
         bound = {name: bind(value, self._scope.values) for name, value in values.items()}
-        follow = found.work.follow(bound, step)
+        follow = found.work.follow(bound, step) if len(self._problems.found) == before else None
         if follow is not None:
             follow = replace(follow, fields=_finished(follow.fields), say=str(finish(follow.say)))
         return BoundWork(_finished(bound), told, follow)

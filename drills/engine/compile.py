@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
-from drills.engine.steps import bound_steps
 from drills.engine.plan import (
     AvailabilityWatch,
     DataWatch,
@@ -18,6 +17,7 @@ from drills.engine.plan import (
     Section,
     Step,
 )
+from drills.engine.steps import bound_steps
 from drills.errors import Invalid, Refused, Usage
 from drills.runbook.environment import EnvironmentKind
 from drills.runbook.model import ParameterType

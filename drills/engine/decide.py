@@ -73,11 +73,11 @@ def phase(state: State) -> Phase:
     """Say what the drill as a whole is doing."""
     if state.finished is not None:
         return Phase.OVER
+    watched = bool(state.plan.availability or state.plan.data)
     if state.world_gone:
-        return Phase.CLOSING
+        return Phase.CLOSING if "collected" in state.stages or not watched else Phase.COLLECTING
     if state.stop is not None:
         return _phase_of_retreat(state)
-    watched = bool(state.plan.availability or state.plan.data)
     if watched and "watch" not in state.stages:
         return Phase.WATCHING
     if state.open_steps(Section.BEFORE) or (watched and "baseline" not in state.stages):
@@ -130,7 +130,7 @@ def commands(state: State) -> Iterator[Command]:
     """Give everything that is to be begun now. Asking twice without new facts gives the same."""
     now = phase(state)
     for name in tuple(state.running):
-        if state.progress[name].in_doubt:
+        if state.progress[name].in_doubt and not state.world_gone:
             yield Recheck(name)
     match now:
         case Phase.WATCHING:

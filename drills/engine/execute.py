@@ -16,6 +16,7 @@ from drills.engine import decide, drive
 from drills.engine.changing import Changes, Patience
 from drills.engine.outputs import bind_outputs
 from drills.errors import Busy, DrillsError, Rejected, WorkError
+from drills.runbook.works import build as build_work
 from drills.timeline import events as ev
 from drills.timeline.events import Outcome
 from drills.timeline.facts import Facts
@@ -302,7 +303,7 @@ class Workshop:
     def build(self, step: Step) -> Any:
         """Build the work of a step, with the outputs of those before it."""
         params = bind_outputs(step.params, _Outputs(self._state))
-        return self._means.load(step.kind, step.uses).model_validate(dict(params))
+        return build_work(self._means.load(step.kind, step.uses), params)
 
     def read(self, step: Step) -> Aws:
         """Give the reading session of a step's place."""

@@ -7,6 +7,7 @@ file of their own, and what was read once may be read again.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from drills.clock import NS, process_start
 from drills.durations import show
 from drills.engine.plan import Mode
+from drills.errors import Refused
 from drills.observe.job import MarkerJob, ProbeJob
 from drills.observe.reader import collect
 from drills.observe.settle import stable
@@ -73,6 +75,8 @@ class Watchers:
         self._secret = secret
         self._outside = outside
         self._observers = Observers(clock)
+        self._one_hand = threading.Lock()
+        """An abort may come while observers are being started: they are ended only after that."""
 
     def stage(self, name: str, state: State, cancelled: Token) -> Iterator[ev.Body]:
         """Do one stage; the last event says how it went."""
@@ -91,17 +95,27 @@ class Watchers:
     # -- watch ---------------------------------------------------------------------------------------------
 
     def _watch(self, state: State) -> Iterator[ev.Body]:
-        missing: list[Job] = []
-        adopted = 0
-        for job in self._jobs(state.plan):
-            known = state.watching.get(job.id)
-            if known is not None and self._observers.adopt(known):
-                adopted += 1
-            else:
-                missing.append(job)
-        started = self._observers.start(missing, self._folder) if missing else []
-        yield from started
-        yield ev.Ready("watch", ok=True, detail=f"{len(started)} observers started, {adopted} found alive")
+        """Adopt what lives and start what is missing; end those that a crash left without a word on the timeline."""
+        with self._one_hand:
+            alive = [one for one in state.watching.values() if self._observers.adopt(one)]
+            self._observers.sweep(self._folder, alive)
+            known = {one.observer for one in alive}
+            missing = [job for job in self._jobs(state.plan) if job.id not in known]
+            failed: list[str] = []
+            started = 0
+            for jobs in self._at_once(missing, state):
+                try:
+                    for watching in self._observers.start(jobs, self._folder):
+                        yield watching
+                        started += 1
+                except Refused as error:
+                    failed.append(str(error))
+        told = f"{started} observers started, {len(alive)} found alive"
+        yield ev.Ready("watch", ok=not failed, detail="; ".join([told, *failed]))
+
+    def _at_once(self, missing: list[Job], state: State) -> list[list[Job]]:
+        """All together in the beginning; later each for itself: the writer cannot begin again on a lost primary."""
+        return [[job] for job in missing] if "baseline" in state.stages else [missing] if missing else []
 
     def _jobs(self, plan: Plan) -> Iterator[Job]:
         for watch in plan.availability:
@@ -201,10 +215,13 @@ class Watchers:
 
     def _collected(self, state: State, cancelled: Token) -> Iterator[ev.Body]:
         read = self._read_ledgers(state, 2, cancelled, READ_AGAIN_EVERY_S * 4)
-        watching = [one for one in state.watching.values() if Path(one.file).exists()]
-        held = state.stop is not None and state.hands_off and not state.undo_wanted
-        killed = [] if held else self._observers.stop(watching)
-        for one in watching:
+        with self._one_hand:
+            killed = self._observers.stop(list(state.watching.values())) if not state.held else []
+            if not state.held:
+                self._observers.sweep(self._folder, ())
+        for one in state.watched:
+            if not Path(one.file).exists():
+                continue
             sealed = seal(Path(one.file))
             yield ev.Sealed(one.observer, one.file, sealed.rows, sealed.first, sealed.last, sealed.sha256)
         said = [detail for ok, detail in read if not ok] + [f"{name} did not end and was killed" for name in killed]

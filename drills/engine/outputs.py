@@ -18,7 +18,7 @@ def bind_outputs(params: Facts, outputs: Mapping[str, Facts]) -> Facts:
     """Put ``${steps.ID.output.FIELD}`` into ``params``; fields without one are given as they are.
 
     ``outputs`` holds the output of each step that has ended, by its id. ``Rejected`` (nothing was changed) when an
-    output is not there.
+    output is not there, or nothing.
     """
     return Facts(**{name: _bound(value, outputs) for name, value in params.items()})
 
@@ -42,4 +42,6 @@ def _output(step: str, field: str, outputs: Mapping[str, Facts]) -> Json:
             given = ", ".join(sorted(outputs[step])) or "nothing"
             raise Rejected(f"${{steps.{step}.output.{field}}}: step {step} gave {given}")
         value = value[part]
+    if value is None:
+        raise Rejected(f"${{steps.{step}.output.{field}}}: step {step} found nothing to put there")
     return value

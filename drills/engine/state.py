@@ -306,6 +306,7 @@ class State:
     @_take.register(ev.WorldGone)
     def _world_gone(self, body: ev.WorldGone, _: Stamp) -> None:
         self.world_gone = body.detail
+        self._drop()
 
     @_take.register(ev.Finished)
     def _finished(self, body: ev.Finished, at: Stamp) -> None:

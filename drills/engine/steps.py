@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from drills import catalog
 from drills.engine.plan import Mode, OnFailure, Section, Step
 from drills.runbook.model import Only
 from drills.runbook.order import bridged
-from drills.runbook.works import traits
+from drills.runbook.works import declared
 from drills.timeline.facts import Facts
 from drills.work import Kind
 
@@ -28,6 +27,7 @@ TIMEOUT_S: Final = {Section.BEFORE: 30.0, Section.GUARD: 10.0, Section.AFTER: 60
 STEP_TIMEOUT_S: Final = {Kind.ACTION: 60.0, Kind.FAULT: 60.0, Kind.PROBE: 300.0, Kind.OPERATOR: 3600.0}
 """How long a step may take where the runbook does not say."""
 EVERY_S: Final = {Section.GUARD: 5.0}
+LOOK_S: Final = STEP_TIMEOUT_S[Kind.PROBE]
 CALL_S: Final = 1.0
 """What is expected of a call whose effect is waited for in a step of its own."""
 FOLLOWS: Final = ".wait"
@@ -53,26 +53,13 @@ def bound_steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Ste
             left_out.add(name)
     needs = bridged(checked.needs, left_out) | bridged(after, left_out)
     names = {one.step.id for one in kept}
+    made = [_step(one, checked.traits[one.where], binder, names) for one in kept]
+    last = {pair[0].id: pair[-1].id for pair in made}
     steps: list[Step] = []
-    last: dict[str, str] = {}
-    for one in kept:
-        made = _step(one, checked.traits[one.where], binder, names)
-        first = replace(made[0], needs=needs.get(made[0].id, ()), reserve=made[0].id in checked.reserve)
-        steps += [first, *made[1:]]
-        last[first.id] = steps[-1].id
-    return tuple(
-        replace(
-            step,
-            number=number,
-            needs=tuple(last.get(need, need) if _leads(step, need) else need for need in step.needs),
-        )
-        for number, step in enumerate(steps, 1)
-    )
-
-
-def _leads(step: Step, need: str) -> bool:
-    """Say whether a need is of another step, and not of a following probe on its own."""
-    return step.id != need + FOLLOWS
+    for first, *following in made:
+        waits_for = tuple(last.get(need, need) for need in needs.get(first.id, ()))
+        steps += [replace(first, needs=waits_for, reserve=first.id in checked.reserve), *following]
+    return tuple(replace(step, number=number) for number, step in enumerate(steps, 1))
 
 
 def _belongs(one: Listed, mode: Mode) -> bool:
@@ -117,17 +104,15 @@ def _step(one: Listed, found: Traits, binder: Binder, kept: Collection[str | Non
         holds_authority=told.holds_authority,
         idempotent=told.idempotent,
     )
-    return (made,) if bound.follow is None else _followed(made, bound.follow, step.timeout is not None)
+    return (made,) if bound.follow is None else _followed(made, bound.follow, _seconds(step.timeout, LOOK_S))
 
 
-def _followed(step: Step, follow: Follow, timed: bool) -> tuple[Step, Step]:  # noqa: FBT001 - whether its timeout was written
+def _followed(step: Step, follow: Follow, timeout_s: float) -> tuple[Step, Step]:
     """Make two steps of one: the change, and the probe that waits for its effect, which ends the whole.
 
     The mark, the pace and the times a person wrote are those of the whole, so they belong to the probe. It is
     skipped unless the change was made.
     """
-    work = catalog.load(Kind.PROBE, follow.uses)
-    told = traits(Kind.PROBE, work, work.model_validate(dict(follow.fields)))
     probe = Step(
         id=step.id + FOLLOWS,
         number=0,
@@ -137,7 +122,7 @@ def _followed(step: Step, follow: Follow, timed: bool) -> tuple[Step, Step]:  # 
         params=Facts(**follow.fields),
         needs=(step.id,),
         say=follow.say,
-        timeout_s=step.timeout_s if timed else STEP_TIMEOUT_S[Kind.PROBE],
+        timeout_s=timeout_s,
         every_s=step.every_s,
         attempts=step.attempts,
         on_failure=step.on_failure,
@@ -146,7 +131,7 @@ def _followed(step: Step, follow: Follow, timed: bool) -> tuple[Step, Step]:  # 
         expect_s=step.expect_s,
         mark=step.mark,
         when=f"steps.\"{step.id}\".status == 'done'",
-        permissions=told.permissions,
+        permissions=declared(Kind.PROBE, follow.uses, follow.fields).permissions,
     )
     change = replace(
         step,

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,6 +141,22 @@ class Observers:
                 child.wait()
         return killed
 
+    def sweep(self, folder: Path, known: Sequence[Watching]) -> int:
+        """Kill the observers whose orders lie in ``folder`` and which are not among ``known``; give how many.
+
+        A drill killed between starting an observer and writing it down has left one that nobody else would end.
+        """
+        spared = {watching.pid for watching in known}
+        strays = [pid for pid in _with_orders_in(folder.absolute()) if pid not in spared]
+        starts = {pid: _start_of(pid) for pid in strays}
+        for pid in strays:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        begun = self._clock.now()
+        while any(is_same(pid, start) for pid, start in starts.items()) and self._clock.now().since(begun) < STOP_S:
+            self._clock.sleep(_LOOK_S)
+        return len(strays)
+
     def _signal(self, watching: Watching, number: signal.Signals) -> None:
         if not self.alive(watching):
             return
@@ -156,6 +173,20 @@ def _start_of(pid: int) -> str:
         return process_start(pid)
     except ProcessLookupError:  # it has ended already; its log says why
         return ""
+
+
+def _with_orders_in(folder: Path) -> list[int]:
+    """Find processes by their command line, which the system sets before an observer's first instruction."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        orders = [Path(os.fsdecode(word)) for word in words if word.endswith(b".job.json")]
+        if any(order.parent == folder for order in orders) and any(b"drills.observe." in word for word in words):
+            found.append(int(entry.name))
+    return found
 
 
 def _free_name(folder: Path, observer: str) -> str:

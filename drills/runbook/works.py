@@ -101,6 +101,15 @@ def check_fields(
     return traits(found.kind, found.work, made) if found.work.varies else found
 
 
+def declared(kind: Kind, name: str, given: Mapping[str, Json]) -> Traits:
+    """Give what the work called ``name`` declares with these fields, or its class alone where they do not fit yet."""
+    work = catalog.load(kind, name)
+    try:
+        return traits(kind, work, work.model_validate(dict(given)))
+    except ValidationError:
+        return traits(kind, work)
+
+
 def is_own(work: type[Spec] | None, where: Where, reference: Reference) -> bool:
     """Say whether the work itself fills a reference in while it runs; ``where`` begins with the field's name."""
     return work is not None and bool(where) and reference.head in work.own_names.get(str(where[0]), ())
@@ -120,7 +129,7 @@ def _as_far_as_known(work: type[Spec], given: Mapping[str, Node]) -> Spec:
     """Make the work without checking, from the plain values that are right."""
     blank = [field.alias or name for name, field in work.model_fields.items() if field.is_required()]
     plain = {name: value for name, value in given.items() if isinstance(value, str | int | float)}
-    return work.model_construct(**{**dict.fromkeys(blank, ""), **plain})
+    return work.model_construct(None, **{**dict.fromkeys(blank, ""), **plain})
 
 
 def _check_written_out(found: Traits, given: Mapping[str, Node], where: Where, problems: Problems) -> None:

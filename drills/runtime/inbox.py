@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from drills.timeline.events import Body
 
 FILE = "inbox.db"
+PAGE = 100
 _DDL = (
     "create table if not exists messages(id integer primary key, word text not null, by text not null, "
     "step text not null, note text not null, accept_data_loss integer not null) strict"
@@ -47,19 +48,26 @@ class Inbox:
     """The driving process's view: what has come since the last look. A look costs microseconds when nothing came."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = sqlite3.connect(folder / FILE, timeout=5, isolation_level=None)
-        self._db.execute(_DDL)
+        self._file = folder / FILE
         self._version = -1
+        try:
+            self._db = sqlite3.connect(self._file, timeout=5, isolation_level=None)
+            self._db.execute(_DDL)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._file}: {error}; nobody could speak to the drill") from error
 
     def fetch(self, after: int) -> list[Body]:
-        """Give the messages after row ``after``, oldest first."""
-        version = self._db.execute("pragma data_version").fetchone()[0]
-        if version == self._version:
-            return []
-        rows = self._db.execute("select * from messages where id > ? order by id limit 100", (after,)).fetchall()
-        if len(rows) < 100:  # noqa: PLR2004 - the page size above
-            self._version = version
-        return [Told(Word(word), by, row, step, note, bool(loss)) for row, word, by, step, note, loss in rows]
+        """Give the messages after row ``after``, oldest first; ``JournalError`` when they cannot be read."""
+        try:
+            version = self._db.execute("pragma data_version").fetchone()[0]
+            if version == self._version:
+                return []
+            rows = self._db.execute("select * from messages where id > ? order by id limit ?", (after, PAGE)).fetchall()
+            if len(rows) < PAGE:
+                self._version = version
+            return [Told(Word(word), by, row, step, note, bool(loss)) for row, word, by, step, note, loss in rows]
+        except (sqlite3.Error, ValueError) as error:
+            raise JournalError(f"{self._file}: {error}; nothing more is started") from error
 
     def close(self) -> None:
         """Close the file."""

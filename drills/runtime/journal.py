@@ -37,7 +37,10 @@ class Journal:
     @classmethod
     def create(cls, folder: Path) -> Self:
         """Make a new drill's folder and journal, locked for this process."""
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise JournalError(f"{folder} cannot be made: {error.strerror}; nothing was started") from error
         return cls._locked(folder)
 
     @classmethod
@@ -57,7 +60,10 @@ class Journal:
 
     @classmethod
     def _locked(cls, folder: Path) -> Self:
-        lock = (folder / "lock").open("ab")
+        try:
+            lock = (folder / "lock").open("ab")
+        except OSError as error:
+            raise JournalError(f"{folder / 'lock'}: {error.strerror}; nothing was started") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -72,7 +78,7 @@ class Journal:
             db.execute(_DDL)
         except sqlite3.Error as error:
             lock.close()
-            raise JournalError(f"{folder / FILE}: {error}") from error
+            raise JournalError(f"{folder / FILE}: {error}; nothing was started") from error
         return cls(folder, db, lock)
 
     def append(self, events: Sequence[Event]) -> None:
@@ -119,6 +125,21 @@ class Journal:
         self._head = head
         return events
 
+    def state(self) -> State:
+        """Compute the drill's state from all its events; ``JournalError`` when they are damaged or not of a drill."""
+        return self.told()[1]
+
+    def told(self) -> tuple[list[Event], State]:
+        """Read all events, and compute the state they come to; errors as ``state``."""
+        events = self.read()
+        try:
+            state = State(pinned_plan(events))
+            for event in events:
+                state.apply(event)
+        except (KeyError, AttributeError, ValueError, IndexError) as error:
+            raise JournalError(f"{self.folder / FILE}: the events do not fit the plan ({error!r})") from error
+        return events, state
+
     @property
     def head(self) -> str:
         """The chain's head after the last ``append`` or ``read``: hex SHA-256."""
@@ -149,11 +170,4 @@ def pinned_plan(events: Sequence[Event]) -> Plan:
 def read_drill(folder: Path) -> tuple[list[Event], State]:
     """Read a drill's events and compute its state; ``JournalError`` when the journal is damaged."""
     with Journal.open(folder) as journal:
-        events = journal.read()
-    try:
-        state = State(pinned_plan(events))
-        for event in events:
-            state.apply(event)
-    except (KeyError, AttributeError, ValueError, IndexError) as error:
-        raise JournalError(f"{folder / FILE}: the events do not fit the plan ({error!r})") from error
-    return events, state
+        return journal.told()

@@ -42,6 +42,12 @@ def search(expression: str, answer: Json) -> Json:
         return f"{NO_VALUE}{error}"
 
 
+def pick(wanted: Mapping[str, str], answer: Json) -> dict[str, Json]:
+    """Take from an answer what each JMESPath names, by name; None where there is nothing."""
+    found = {name: search(path, answer) for name, path in wanted.items()}
+    return {name: None if str(value).startswith(NO_VALUE) else value for name, value in found.items()}
+
+
 def references(value: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
     """Give each ``${...}`` anywhere in the parameters of a call: where it stands, and what stands in it."""
     if isinstance(value, str):

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from drills.errors import Rejected
 from drills.services import aws_model
-from drills.services.aws_bind import bind, expression_problem, references, search
+from drills.services.aws_bind import bind, expression_problem, pick, references
 from drills.services.aws_check import check_call
 from drills.services.aws_read import (
     Asked,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 TOKEN: Final = "token"  # noqa: S105 - the name of a field
 _OF_RECEIPT: Final = re.compile(r"(?<!\$)\$\{\s*receipt\.")
+_TOO_EARLY: Final = "is not known yet when the call is made; it has a meaning in `undo` and in `wait`"
+_TOO_LATE: Final = "has no meaning in `wait`; write it out, or name a declared `output` as ${receipt.NAME}"
 _PLAIN: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
@@ -69,10 +71,14 @@ class AwsCall(ActionSpec):
             TableName: orders
             ProvisionedThroughput: {ReadCapacityUnits: 200, WriteCapacityUnits: 100}
           capture:
-            - name: capacity
+            - name: reads
               operation: DescribeTable
               parameters: {TableName: orders}
-              keep: "Table.ProvisionedThroughput.{ReadCapacityUnits: ReadCapacityUnits, WriteCapacityUnits: WriteCapacityUnits}"
+              keep: Table.ProvisionedThroughput.ReadCapacityUnits
+            - name: writes
+              operation: DescribeTable
+              parameters: {TableName: orders}
+              keep: Table.ProvisionedThroughput.WriteCapacityUnits
           already:
             operation: DescribeTable
             parameters: {TableName: orders}
@@ -82,7 +88,9 @@ class AwsCall(ActionSpec):
             operation: UpdateTable
             parameters:
               TableName: orders
-              ProvisionedThroughput: ${before.capacity}
+              ProvisionedThroughput:
+                ReadCapacityUnits: ${before.reads}
+                WriteCapacityUnits: ${before.writes}
           wait:
             operation: DescribeTable
             parameters: {TableName: orders}
@@ -184,13 +192,9 @@ class AwsCall(ActionSpec):
                 if root not in ("before", "receipt"):
                     continue
                 shown, first = f"${{{reference}}}", path.partition(".")[0].partition("[")[0]
-                known = kept if root == "before" else told
-                word = "capture" if root == "before" else "output"
+                known, word = (kept, "capture") if root == "before" else (told, "output")
                 if root not in self.own_names[field]:
-                    why = (
-                        "is not known yet when the call is made" if field == "parameters" else "is known only to `undo`"
-                    )
-                    yield Wrong(place, f"{shown} {why}; name what `capture` keeps, or an `output` in `undo` or `wait`")
+                    yield Wrong(place, f"{shown} {_TOO_EARLY if root == 'receipt' else _TOO_LATE}")
                 elif first not in known:
                     yield Wrong(place, f"{shown}: no {word} is called {first!r}{aws_model.near(first, known)}")
                 elif field == "wait" and not _PLAIN.fullmatch(path):
@@ -214,11 +218,16 @@ class AwsCall(ActionSpec):
         return Follow("aws.read", named, f"Wait until {goal}.")
 
     def capture(self, aws: Aws) -> Before:
-        """Make the reads of ``capture`` and keep what they name; ``Rejected`` when AWS calls it a secret."""
+        """Make the reads of ``capture`` and keep what they name.
+
+        ``Rejected`` when AWS calls it a secret, or when something is not there that ``undo`` would need.
+        """
         kept: dict[str, Json] = {one.name: self._kept(aws, one) for one in self.capture_}
         for one in self.capture_:
             if aws_model.struck(kept[one.name]):
                 raise Rejected(f"capture {one.name!r}: AWS marks {one.keep} as secret, and no secret is written down")
+        needed = (self.parameters, self.undo_.parameters if self.undo_ else None)
+        bind(list(needed), {"before": Before(**kept)})  # what cannot be put in now could not be taken back later
         if self.client_token:
             kept[TOKEN] = f"drills-{uuid.uuid4().hex}"
         return Before(**{**kept, "_region": aws.place.region})
@@ -238,7 +247,7 @@ class AwsCall(ActionSpec):
         if self.client_token:
             given = {**given, aws_model.token_member(model): before.text(TOKEN)}
         answer = send(aws, self.service, model, given, writes=True)
-        return Receipt(**{name: search(path, answer) for name, path in self.output.items()})
+        return Receipt(**pick(self.output, answer))
 
     def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
         """Make the call of ``undo``, unless all is as it was, or is neither as it was nor as we made it."""
@@ -275,7 +284,7 @@ class AwsCall(ActionSpec):
 
     def _kept(self, aws: Aws, one: Kept) -> Json:
         model = aws_model.operation_model(self.service, one.operation)
-        return search(one.keep, send(aws, self.service, model, one.parameters, writes=False))
+        return pick({one.name: one.keep}, send(aws, self.service, model, one.parameters, writes=False))[one.name]
 
 
 def _of_step(value: Any, step: str) -> Json:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from drills.aws.classify import mapped
 from drills.services import aws_model
-from drills.services.aws_bind import expression_problem, search
+from drills.services.aws_bind import expression_problem, pick, search
 from drills.services.aws_check import check_call
 from drills.services.spec import ProbeSpec, Wrong, refuse
 from drills.timeline.facts import Facts, Json
@@ -175,8 +175,7 @@ class AwsRead(Awaited, _OfService):
         """Make the call once and judge the answer."""
         model = aws_model.operation_model(self.service, self.operation)
         answer = send(aws, self.service, model, self.parameters, writes=False)
-        value = Facts(**{name: search(path, answer) for name, path in self.output.items()})
-        return self.judge(answer, value)
+        return self.judge(answer, Facts(**pick(self.output, answer)))
 
 
 def find_operation(service: str, operation: str, where: Where) -> OperationModel | Wrong | None:
