@@ -11,7 +11,6 @@ from drills.calibrate.lane import Seen, look, probe
 from drills.calibrate.outages import Kind, Outage, Terms
 from drills.calibrate.service import NS, now
 from drills.calibrate.world import Moment, NameServer, Service
-from drills.clock import SystemClock
 from drills.errors import DrillsError
 from drills.observe.start import Observers
 
@@ -38,10 +37,10 @@ class Failovers:
     cached: Seen
 
 
-def run_failovers(count: int, folder: Path, seed: int = 0) -> Failovers:
+def run_failovers(count: int, folder: Path, clock: Clock, seed: int = 0) -> Failovers:
     """Fail over ``count`` times; every other time just after the client has asked for the name."""
     sites = _two_sites()
-    observers, clock = Observers(), SystemClock()
+    observers = Observers()
     try:
         with NameServer(_SITES[0][1], TTL_S) as names:
             jobs = [

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from drills.calibrate.outages import Breaker, Kind, Outage, Terms
 from drills.calibrate.world import Service
 from drills.calibrate.wrong import ClosedLoop
-from drills.clock import SystemClock, process_start
+from drills.clock import process_start
 from drills.observe.job import ProbeJob
 from drills.observe.start import Observers
 from drills.observe.store import read_controls, read_header, read_samples
 from drills.timeline.samples import Samples
 
 if TYPE_CHECKING:
+    from drills.clock import Clock
     from collections.abc import Iterator, Sequence
 
     from drills.calibrate.world import Moment
@@ -70,9 +71,9 @@ class Lane:
     asked: tuple[Asked, ...] = ()
 
 
-def run_lane(plan: Plan, folder: Path) -> Lane:
+def run_lane(plan: Plan, folder: Path, clock: Clock) -> Lane:
     """Run one lane to its end; its processes end with it, whatever happens."""
-    clock, observers = SystemClock(), Observers()
+    observers = Observers()
     with Service() as service:
         closed = ClosedLoop(service, plan.terms.every_s, plan.terms.timeout_s)
         (watching,) = observers.start([probe(plan.name, service.url, plan.terms)], folder)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from drills.calibrate.cases import FAR_NS, Case, verdict
 from drills.calibrate.service import NS, now
 from drills.calibrate.truth import Writer
-from drills.clock import SystemClock, process_start
+from drills.clock import process_start
 from drills.errors import DrillsError
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
@@ -33,6 +33,7 @@ from drills.timeline.marks import Mark
 
 if TYPE_CHECKING:
     from drills.calibrate.cases import Judge
+    from drills.clock import Clock
     from drills.measure.judgement import Judgement
     from drills.timeline.events import Watching
 
@@ -126,9 +127,8 @@ class _Pair:
         )
 
 
-def lose_primary(shape: Shape, folder: Path, judge: Judge) -> Loss:
+def lose_primary(shape: Shape, folder: Path, clock: Clock, judge: Judge) -> Loss:
     """Lose a primary under load, promote its standby, and hold the RPO against the truth."""
-    clock = SystemClock()
     plane = DataPlane(folder / "plane", shape.sites(), wan_delay_s=shape.lag_s, ttl_s=1)
     pair: _Pair | None = None
     try:
@@ -150,9 +150,8 @@ def lose_primary(shape: Shape, folder: Path, judge: Judge) -> Loss:
         plane.stop()
 
 
-def never_cut(folder: Path, judge: Judge) -> Uncut:
+def never_cut(folder: Path, clock: Clock, judge: Judge) -> Uncut:
     """Have a "disaster" that takes the clients out and leaves replication alone; promote once all has arrived."""
-    clock = SystemClock()
     plane = DataPlane(folder / "plane", ASYNC.sites(), wan_delay_s=_NEAR_S, ttl_s=1)
     pair: _Pair | None = None
     try:

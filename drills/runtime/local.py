@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.1
 """How often the inbox and the signals are looked at; a word is answered within this time."""
-TOGETHER_S = 0.002
+TOGETHER_S = 0.0005
 """Steps of one wave end together: waiting this long for the next saves a commit to disk for each."""
+MOST_TOGETHER = 100
 
 
 @dataclass(slots=True)
@@ -96,10 +97,9 @@ class LocalRun:
         limit = LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s))
         try:
             facts.append(self._news.get(timeout=limit) if limit else self._news.get_nowait())
-            if len(self.state.running) > 1:
-                facts.append(self._news.get(timeout=TOGETHER_S))
-            while True:
-                facts.append(self._news.get_nowait())
+            together_s = TOGETHER_S if len(self.state.running) > 1 else 0.0
+            while len(facts) < MOST_TOGETHER:
+                facts.append(self._news.get(timeout=together_s) if together_s else self._news.get_nowait())
         except Empty:
             pass
         now = self._means.clock.now()
