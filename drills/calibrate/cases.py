@@ -98,9 +98,7 @@ class Truth:
         if low_s is None:
             return True
         low_holds = round(low_s * NS) <= max(0, self.ends.latest - self.begins.latest)
-        return low_holds and (
-            high_s is None or round(high_s * NS) >= max(0, self.ends.earliest - self.begins.earliest)
-        )
+        return low_holds and (high_s is None or round(high_s * NS) >= max(0, self.ends.earliest - self.begins.earliest))
 
 
 def asked(seen: Seen, outage: Outage, target_ns: int, disaster: Disaster | None, until: int | None = None) -> Question:

@@ -96,10 +96,9 @@ def _fail_over(old: Service, new: Service, names: NameServer, pace: _Pace) -> tu
     pace.clock.sleep(TERMS.rest_s)
     span = Moment(begun, now())
     old.order("open")
-    sites = {"came_from": old.site, "went_to": new.site}
     return (
-        Outage(Kind.FAILOVER, struck, struck, flipped, span, **sites),
-        Outage(Kind.TTL, struck, struck, client, span, **sites),
+        Outage(Kind.FAILOVER, struck, struck, flipped, span, None, old.site, new.site),
+        Outage(Kind.TTL, struck, struck, client, span, None, old.site, new.site),
     )
 
 

@@ -20,11 +20,11 @@ from drills.observe.store import read_controls, read_header, read_samples
 from drills.timeline.samples import Samples
 
 if TYPE_CHECKING:
-    from drills.clock import Clock
     from collections.abc import Iterator, Sequence
 
     from drills.calibrate.world import Moment
     from drills.calibrate.wrong import Asked
+    from drills.clock import Clock
     from drills.timeline.samples import Control, ObserverHeader
 
 LONGEST_S = 1800.0
@@ -56,9 +56,9 @@ class Seen:
         """Cut out what was sent within a span."""
         one = self.samples
         first, last = bisect_left(one.sent, span.earliest), bisect_left(one.sent, span.latest)
-        columns = [column[first:last] for column in (one.sent, one.ended, one.up, one.hard, one.by)]
+        sent, ended, up, hard, by = (column[first:last] for column in _columns(one))
         controls = tuple(row for row in self.controls if row.ended >= span.earliest and row.sent <= span.latest)
-        return Samples(*columns, one.names), controls
+        return Samples(sent, ended, up, hard, by, one.names), controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,6 @@ def _in_turn(plan: Plan) -> Iterator[Kind]:
 
 def probe(name: str, url: str, terms: Terms, resolve: str = "fresh", resolver: str | None = None) -> ProbeJob:
     """Describe a prober that ends with this process, at the latest after half an hour."""
-
     return ProbeJob(
         name,
         url,
@@ -119,8 +118,9 @@ def look(file: Path, terms: Terms) -> Seen:
     """Read a prober's file."""
     samples = read_samples(file)
     order = sorted(range(len(samples)), key=samples.sent.__getitem__)
-    columns = [array(column.typecode, [column[row] for row in order]) for column in _columns(samples)]
-    return Seen(read_header(file), Samples(*columns, samples.names), tuple(read_controls(file)), terms)
+    sent, ended, up, hard, by = (array(column.typecode, [column[row] for row in order]) for column in _columns(samples))
+    ordered = Samples(sent, ended, up, hard, by, samples.names)
+    return Seen(read_header(file), ordered, tuple(read_controls(file)), terms)
 
 
 def _columns(samples: Samples) -> Sequence[array[int]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drills.calibrate import controls as negative
 from drills.calibrate.cases import Case, case
@@ -213,7 +213,11 @@ def calibrate(settings: Settings, judge: Judge = judged) -> Report:
     )
     seen: list[Seen] = [*(lane.seen for lane in ran.lanes), ran.failovers.fresh, ran.failovers.cached]
     cells = [
-        cell(every_s, [one for one in cases if one.every_s == every_s], [one for one in seen if one.terms.every_s == every_s])
+        cell(
+            every_s,
+            [one for one in cases if one.every_s == every_s],
+            [one for one in seen if one.terms.every_s == every_s],
+        )
         for every_s in sorted({one.every_s for one in cases})
     ]
     whole = (*cases, *(one.case for one in ran.losses))
@@ -227,8 +231,9 @@ def _all(settings: Settings, folder: Path, judge: Judge) -> _Ran:
         stores = pool.submit(_stores, settings.stores, folder, until, judge)
         failovers = pool.submit(run_failovers, settings.failovers, folder / "failover", until)
         lanes = [pool.submit(run_lane, one, folder / one.name, until) for one in settings.lanes]
+        everything: list[Future[Any]] = [stores, failovers, *lanes]
         try:
-            done, _ = wait([stores, failovers, *lanes], return_when=FIRST_EXCEPTION)
+            done, _ = wait(everything, return_when=FIRST_EXCEPTION)
             for one in done:
                 one.result()
         except BaseException:
@@ -241,7 +246,5 @@ def _all(settings: Settings, folder: Path, judge: Judge) -> _Ran:
 def _stores(shapes: Sequence[Shape], folder: Path, clock: Clock, judge: Judge) -> tuple[tuple[Loss, ...], Uncut]:
     """Lose one primary after the other; each pair is a world of its own."""
     uncut = never_cut(folder / "uncut", clock, judge)
-    losses = tuple(
-        lose_primary(shape, folder / f"store-{number}", clock, judge) for number, shape in enumerate(shapes)
-    )
+    losses = tuple(lose_primary(shape, folder / f"store-{number}", clock, judge) for number, shape in enumerate(shapes))
     return losses, uncut

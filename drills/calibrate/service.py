@@ -1,8 +1,9 @@
 """A small HTTP service that goes down and comes back at known moments.
 
-``python -m drills.calibrate.service HOST SITE PORT`` (port 0: any) is two processes: a keeper, who reads orders (one JSON line each) from standard input, and the server it forked, which
-it kills, stops and forks again. Each answer brackets the moment at which the order took effect, stamped by the one
-who did it: before and after the act, on CLOCK_MONOTONIC. Standard library only, and nothing of the observers.
+``python -m drills.calibrate.service HOST SITE PORT`` (port 0: any) is two processes: a keeper, who reads orders (one
+JSON line each) from standard input, and the server it forked, which it kills, stops and forks again. Each answer
+brackets the moment at which the order took effect, stamped by the one who did it: before and after the act, on
+CLOCK_MONOTONIC. Standard library only, and nothing of the observers.
 
 Orders: ``open`` and ``close`` the listener, ``mode`` (how requests are answered), ``full`` (accept nothing, backlog
 full) and ``drain``, ``kill`` and ``start``, ``stop`` and ``go`` (SIGSTOP, SIGCONT), ``later`` (close the listener a
@@ -125,7 +126,7 @@ class Server:
         listener.bind((self.host, self.port))
         listener.listen(_BACKLOG)
         after = now()
-        listener.setblocking(False)
+        listener.settimeout(0)
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._listener = listener
         return before, after
@@ -151,7 +152,7 @@ class Server:
         listener.listen(0)
         for _ in range(_FILLERS):
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex((self.host, self.port))
             self._fillers.append(filler)
         return before, after
@@ -175,7 +176,7 @@ class Server:
         with suppress(BlockingIOError, ConnectionError):
             while True:
                 client, _ = listener.accept()
-                client.setblocking(False)
+                client.settimeout(0)
                 self._open[client] = b""
                 self._selector.register(client, selectors.EVENT_READ, self._hear)
 

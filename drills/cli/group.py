@@ -29,6 +29,7 @@ _SHOW = "drills.cli.show:COMMANDS"
 _TALK = "drills.cli.talk:COMMANDS"
 _CHECK = "drills.cli.check:COMMANDS"
 _SANDBOX = "drills.cli.sandbox:COMMANDS"
+_CALIBRATE = "drills.cli.calibrate:COMMANDS"
 
 GROUPS: dict[str, dict[str, Entry]] = {
     "Run a drill": {
@@ -45,6 +46,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry(_SHOW, "All drills here, newest first."),
         "show": Entry(_SHOW, "The result of a drill."),
         "report": Entry(_SHOW, "The whole report: text, Markdown or JSON."),
+        "calibrate": Entry(_CALIBRATE, "Prove on this machine that what is measured is true."),
     },
     "Talk to a running drill": {
         "approve": Entry(_TALK, "Answer a step that asks: yes."),

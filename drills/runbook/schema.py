@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from drills import catalog
 from drills.runbook.environment import Environment
 from drills.runbook.model import Do, Runbook
+from drills.runbook.schema_works import with_fields
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ def runbook_schema() -> dict[str, Json]:
     step = cast("dict[str, dict[str, Json]]", definitions["Step"]["properties"])
     for kind in Kind:
         step[kind.value] = {"enum": list(catalog.names(kind)), "description": f"The {kind.value} this step is."}
+    definitions["Step"]["allOf"] = with_fields(definitions)
     return schema
 
 
 def environment_schema() -> dict[str, Json]:
     """Give the schema of environments."""
-    return _finished(cast("dict[str, Json]", Environment.model_json_schema(by_alias=True)), "drills environment")
+    schema = _finished(cast("dict[str, Json]", Environment.model_json_schema(by_alias=True)), "drills environment")
+    definitions = cast("dict[str, dict[str, Json]]", schema["$defs"])
+    active = cast("dict[str, dict[str, Json]]", definitions["Active"]["properties"])
+    active["probe"] = {"enum": list(catalog.names(Kind.PROBE)), "description": "The probe that each site is asked."}
+    definitions["Active"]["allOf"] = with_fields(definitions, (Kind.PROBE,))
+    return schema
 
 
 def _only(field: str, description: str) -> dict[str, Json]:

@@ -1,0 +1,60 @@
+"""What stands under ``with:``, for editors: the fields of each work, chosen by the step's name for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from drills import catalog
+from drills.work import Kind
+
+if TYPE_CHECKING:
+    from drills.timeline.facts import Json
+
+NAMED: Final = "Named"
+NAMED_SCHEMA: Final[dict[str, Json]] = {
+    "type": "string",
+    "pattern": r"\$\{",
+    "description": "A name that is bound later: ${name}, ${from.name}, ${to.name} or ${steps.ID.output.FIELD}.",
+}
+_SAYS_TEXT: Final = frozenset({"pattern", "minLength", "enum", "const", "format"})
+
+
+def with_fields(definitions: dict[str, dict[str, Json]], kinds: tuple[Kind, ...] = tuple(Kind)) -> list[Json]:
+    """Put the fields of each work into ``definitions``; gives one condition for each, to stand in a step's schema."""
+    definitions[NAMED] = dict(NAMED_SCHEMA)
+    conditions: list[Json] = []
+    for kind in kinds:
+        for name in catalog.names(kind):
+            schema = cast("dict[str, Json]", catalog.load(kind, name).model_json_schema(by_alias=True))
+            for inner, part in cast("dict[str, Json]", schema.pop("$defs", {})).items():
+                definitions[inner] = cast("dict[str, Json]", _open(part))
+            definitions[name] = cast("dict[str, Json]", _open(schema))
+            then: dict[str, Json] = {"properties": {"with": {"$ref": f"#/$defs/{name}"}}}
+            if "required" in schema:
+                then["required"] = ["with"]
+            chosen: dict[str, Json] = {"properties": {kind.value: {"const": name}}, "required": [kind.value]}
+            conditions.append({"if": chosen, "then": then})
+    return conditions
+
+
+def _open(schema: Json) -> Json:
+    """Let a name stand wherever something else than plain text is asked for, and leave out what says nothing."""
+    if not isinstance(schema, dict) or "properties" not in schema:
+        return schema
+    properties = cast("dict[str, dict[str, Json]]", schema["properties"])
+    kept = {key: value for key, value in schema.items() if key not in ("title", "properties")}
+    text = str(kept.get("description", ""))
+    if text:
+        kept["description"] = text.partition(".. code-block::")[0].strip()
+    return {**kept, "properties": {name: _named_too(one) for name, one in properties.items()}}
+
+
+def _named_too(schema: dict[str, Json]) -> Json:
+    """Give the schema of one field, with a name in place of its value."""
+    told = {key: schema[key] for key in ("description", "default") if key in schema}
+    rest = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
+    plain = rest.get("type") == "string" and not (_SAYS_TEXT - {"minLength"}) & rest.keys()
+    if plain or not rest:
+        return {**told, **rest}
+    choices = cast("list[Json]", rest["anyOf"]) if list(rest) == ["anyOf"] else [rest]
+    return {**told, "anyOf": [*choices, {"$ref": f"#/$defs/{NAMED}"}]}
