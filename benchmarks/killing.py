@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,11 @@ def variants(folder: Path) -> list[Case]:
     text = RUNBOOK.read_text(encoding="utf-8").replace("schema=schema.json", "schema=none")
     serving = _changed(text, '          count: "${capacity}"\n', "          count: 7\n")
     never_serving = _limited(serving, "      - id: serving", "timeout: 15m", "timeout: 3s")
-    dead = _changed(text, '    mark: data_restored\n    with:\n      dsn: "${to.dsn}"', '    mark: data_restored\n    with:\n      dsn: "${from.dsn}"')
+    dead = _changed(
+        text,
+        '    mark: data_restored\n    with:\n      dsn: "${to.dsn}"',
+        '    mark: data_restored\n    with:\n      dsn: "${from.dsn}"',
+    )
     never_writing = _limited(dead, "  - id: writer", "timeout: 30m", "timeout: 3s")
     fails, held = folder / "fails.yaml", folder / "held.yaml"
     fails.write_text(never_serving, encoding="utf-8")
@@ -63,7 +68,14 @@ def variants(folder: Path) -> list[Case]:
     return [
         Case("goes well", RUNBOOK, ("met", 0), everything, MADE + PROMOTED + SHIFTED),
         Case("fails before the point of no return", fails, ("failed", 9), frozenset(), MADE + UNMADE),
-        Case("held past it, then undone", held, ("failed", 9), frozenset({"promote"}), MADE + PROMOTED + UNMADE, undo=True),
+        Case(
+            "held past it, then undone",
+            held,
+            ("failed", 9),
+            frozenset({"promote"}),
+            MADE + PROMOTED + UNMADE,
+            undo=True,
+        ),
     ]
 
 
@@ -105,17 +117,20 @@ class World:
             "fence": sorted(one["VpcSecurityGroupId"] for one in old["VpcSecurityGroups"]),
             "scale": (group["MinSize"], group["DesiredCapacity"], group["MaxSize"]),
             "promote": new.get("ReadReplicaSourceDBInstanceIdentifier", ""),
-            "shift": sorted((str(one.get("SetIdentifier")), one.get("Weight")) for one in records["ResourceRecordSets"]),
+            "shift": sorted(
+                (str(one.get("SetIdentifier")), one.get("Weight")) for one in records["ResourceRecordSets"]
+            ),
         }
 
     def _database(self, site: dict[str, Any]) -> dict[str, Any]:
         return self._client("rds", site).describe_db_instances(DBInstanceIdentifier=site["db"])["DBInstances"][0]
 
     def _client(self, service: str, site: dict[str, Any]) -> Any:
-        import boto3
+        import boto3.session
 
-        return boto3.client(  # pyright: ignore[reportCallIssue, reportUnknownMemberType] - the service is a variable
-            service,  # pyright: ignore[reportArgumentType]
+        session: Any = boto3.session.Session()
+        return session.client(
+            service,
             region_name=site["region"],
             endpoint_url=self._facts["endpoint_url"],
             aws_access_key_id=site["account"],
@@ -155,7 +170,7 @@ def gaps(folder: Path, widest_s: float) -> Iterator[str]:
         table = "markers" if body.observer == "orders" else "samples"
         with sqlite3.connect(body.file) as db:
             sent = [int(row[0]) for row in db.execute(f"SELECT sent FROM {table} ORDER BY sent")]  # noqa: S608 - a name of ours
-        widest = max((later - earlier for earlier, later in zip(sent, sent[1:], strict=False)), default=0) / 1e9
+        widest = max((later - earlier for earlier, later in pairwise(sent)), default=0) / 1e9
         if widest > widest_s:
             yield f"observer {body.observer} did not look for {widest:.1f} s"
 

@@ -32,12 +32,15 @@ from drills.errors import JournalError
 from drills.runtime.journal import read_drill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 CLOCK = SystemClock()
 LONGEST_S = 120.0
 """No part of a drill may take longer; the longest of an unbroken one takes some 20 s."""
 MOST_KILLS = 7
+EVEN = 0.5
+MOSTLY = 0.6
+"""How many of the first kills fall among the changes; the others fall anywhere."""
 AGAIN = 0.8
 """How probable it is that a drill that was resumed is killed once more."""
 BUSY_S = 4.0
@@ -64,8 +67,9 @@ class Run:
 
     def line(self) -> str:
         """Say it in one line."""
-        said = f"{self.number:3} {'BAD' if self.faults else 'ok '} {self.case.name}: {self.kills} kills, exit {self.exit_code}"
-        return f"{said} [{' '.join(self.moments)}] {'; '.join(self.faults)}"
+        state = "BAD" if self.faults else "ok "
+        how = f"{self.kills} kills [{' '.join(self.moments)}], exit {self.exit_code}"
+        return f"{self.number:3} {state} {self.case.name}: {how} {'; '.join(self.faults)}"
 
     @property
     def folder(self) -> Path:
@@ -93,14 +97,16 @@ class Run:
         """Choose when to kill: whether to wait for the first change, and how long after that or the beginning."""
         if self.drill:
             return False, self.chance.uniform(0.05, BUSY_S)
-        busy = self.chance.random() < 0.6
+        busy = self.chance.random() < MOSTLY
         return busy, self.chance.uniform(0.0, BUSY_S if busy else 15.0)
 
     def once(self, words: tuple[str, ...], kill: tuple[bool, float] | None) -> int | None:
         """Run one process of drills and give its exit code; None: it was killed before it ended."""
         command = [sys.executable, "-m", "drills", *words, "--output", "json"]
         with (self.home / "out.json").open("wb") as out, (self.home / "err.txt").open("ab") as err:
-            process = subprocess.Popen(command, stdout=out, stderr=err, env=os.environ | {"DRILLS_HOME": str(self.home)})
+            process = subprocess.Popen(
+                command, stdout=out, stderr=err, env=os.environ | {"DRILLS_HOME": str(self.home)}
+            )
         if kill is not None:
             busy, after_s = kill
             begun = CLOCK.now()
@@ -147,16 +153,16 @@ class Run:
     def take_back(self, most: int) -> None:
         """Have other processes undo what a held drill left, killing them too."""
         begun = CLOCK.now()
-        words = ("undo", self.drill, "--accept-data-loss")
+        undo = ("undo", self.drill, "--accept-data-loss")
+        words = undo
         while CLOCK.now().since(begun) < LONGEST_S:
-            kill = (False, self.chance.uniform(0.1, 2.0)) if self.kills < most and self.chance.random() < AGAIN else None
-            self.exit_code = self.once(words, kill)
+            kill = self.kills < most and self.chance.random() < AGAIN
+            self.exit_code = self.once(words, (False, self.chance.uniform(0.1, 2.0)) if kill else None)
             _, state = read_drill(self.folder)
             if state.finished is not None:
                 return
-            words = self.words() if state.undo_wanted and self.chance.random() < 0.5 else ("undo", *words[1:], "--accept-data-loss")[:3]
-            if state.undo_wanted and not state.owed():
-                words = self.words()
+            going = state.undo_wanted and (not state.owed() or self.chance.random() < EVEN)
+            words = self.words() if going else undo
         self.faults.append(f"the undo did not end within {LONGEST_S:.0f} s")
 
 
@@ -174,14 +180,14 @@ def checked(run: Run, world: World, stage: Stage) -> Iterator[str]:
     shown: dict[str, Any] = json.loads(drills(run.home, "show", run.drill, "--output", "json", check=False).stdout)
     if (shown["status"], shown["exit_code"]) != run.case.ends or run.exit_code != run.case.ends[1]:
         yield f"it ended {shown['status']} ({run.exit_code}), not {run.case.ends}: {shown['why']} {shown['error']}"
-    stands, said = world.changed(), {one["step"] for one in shown["remains"]}
+    stands, said = world.changed(), frozenset(str(one["step"]) for one in shown["remains"])
     if stands != run.case.stands:
         yield f"in the world stands {sorted(stands)}, not {sorted(run.case.stands)}"
     if stands != said:
         yield f"in the world stands {sorted(stands)}, the drill says {sorted(said)}"
     done = Counter(effects_of(run.home))
     if done != run.case.calls:
-        yield f"done more or less than once: {dict(done - run.case.calls)} too often, {dict(run.case.calls - done)} too seldom"
+        yield f"done too often: {dict(done - run.case.calls)}, too seldom: {dict(run.case.calls - done)}"
     yield from gaps(run.folder, WIDEST_GAP_S)
     begun = CLOCK.now()
     while (left := processes_of(run.home)) and CLOCK.now().since(begun) < GONE_WITHIN_S:
@@ -203,7 +209,7 @@ def false_claims(told: dict[str, Any], stage: Stage) -> Iterator[str]:
 
 
 @contextmanager
-def sandbox(home: Path) -> Iterator[tuple[World, Stage]]:
+def sandbox(home: Path) -> Generator[tuple[World, Stage]]:
     """Keep a fresh sandbox and the witnesses beside it."""
     facts: dict[str, Any] = json.loads(drills(home, "sandbox", "up", "--output", "json").stdout)
     try:

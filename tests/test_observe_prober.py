@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as altered
 from observe_world import Mood, NameServer, Service, clock, free_port, mono, wait_until
 
 from drills.clock import process_start
@@ -365,7 +366,7 @@ def test_a_killed_parent_leaves_the_prober_working_and_another_adopts_it(tmp_pat
         wait_until(lambda: any(row.sent > killed for row in read_requests(file)), "rows after the kill")
         observers = Observers()
         assert observers.adopt(watching)
-        assert not observers.adopt(replace(watching, process="1"))
+        assert not observers.adopt(altered(watching, process="1"))
         assert observers.stop([watching]) == []
         assert not observers.alive(watching)
     assert read_header(file).ended is not None

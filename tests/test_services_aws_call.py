@@ -24,7 +24,6 @@ from drills.timeline import events as ev
 from drills.work import Kind
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ssm import SSMClient
 
     from drills.engine.plan import Plan
@@ -147,7 +146,7 @@ def _driven(folder: Path, plan: Plan) -> tuple[State, list[Any]]:
 
 
 def _table(world: World) -> str:
-    dynamodb: DynamoDBClient = world.client("dynamodb")
+    dynamodb: Any = world.client("dynamodb")
     name = world.name("orders")
     dynamodb.create_table(
         TableName=name,
@@ -159,7 +158,7 @@ def _table(world: World) -> str:
 
 
 def _capacity(world: World, table: str) -> tuple[int, int]:
-    dynamodb: DynamoDBClient = world.client("dynamodb")
+    dynamodb: Any = world.client("dynamodb")
     found = dynamodb.describe_table(TableName=table)["Table"].get("ProvisionedThroughput", {})
     return found.get("ReadCapacityUnits", 0), found.get("WriteCapacityUnits", 0)
 
@@ -340,14 +339,14 @@ def test_enums_bounds_and_several_errors_are_told_at_once(tmp_path: Path) -> Non
     with pytest.raises(Invalid) as caught:
         load_runbook(path)
     told = [(one.line, one.message.removeprefix("aws.call: ")) for one in caught.value.problems]
+    unknown = "which AWS does not know; did you mean"
     assert told == [
         (12, "PutMetricAlarm.EvaluationPeriods is 0; at least 1 is needed"),
         (
             13,
-            "PutMetricAlarm.ComparisonOperator is 'GreaterThen', which AWS does not know; did you mean "
-            "'GreaterThanThreshold'?",
+            f"PutMetricAlarm.ComparisonOperator is 'GreaterThen', {unknown} 'GreaterThanThreshold'?",
         ),
-        (14, "PutMetricAlarm.Statistic is 'sum', which AWS does not know; did you mean 'Sum'?"),
+        (14, f"PutMetricAlarm.Statistic is 'sum', {unknown} 'Sum'?"),
         (16, "PutMetricAlarm.Dimensions[0] has no member 'Nam'; did you mean 'Name'?"),
         (16, "PutMetricAlarm.Dimensions[0] needs 'Value'; add it"),
         (17, "`undo` needs `capture` or `already`: nobody could say whether all is as it was"),
@@ -355,7 +354,7 @@ def test_enums_bounds_and_several_errors_are_told_at_once(tmp_path: Path) -> Non
     ]
 
 
-SECRET = """\
+KEPT = """\
 runbook: secret
 title: A secret is never written down
 steps:
@@ -384,7 +383,7 @@ def test_what_could_not_be_taken_back_is_not_begun(
     name = world.name("/orders/key")
     ssm: SSMClient = world.client("ssm")
     ssm.put_parameter(Name=name, Value="old", Type=kind)
-    book = SECRET.replace("NAME", name).replace("TYPE", kind).replace("KEEP", keep)
+    book = KEPT.replace("NAME", name).replace("TYPE", kind).replace("KEEP", keep)
     state, told = _driven(tmp_path, _compiled(tmp_path, book, world.place.endpoint_url or ""))
     one = state.progress["rotate"]
     assert one.status is Status.FAILED

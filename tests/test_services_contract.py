@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,8 +12,10 @@ from aws_world import World, moto_server
 
 from drills import catalog
 from drills.aws.classify import mapped
+from drills.errors import WorkError
 from drills.services.autoscaling import SetCapacity
 from drills.services.aws_call import AwsCall
+from drills.services.aws_model import operation_model, permissions
 from drills.services.ec2 import StartInstances, StopInstances
 from drills.services.flow import Nothing
 from drills.services.rds import PromoteReadReplica
@@ -21,7 +24,8 @@ from drills.services.route53 import FailoverTo
 from drills.services.site import Isolate
 from drills.services.spec import Spec
 from drills.timeline.facts import Before, Receipt
-from drills.work import Kind, Reversible
+from drills.work import Fault, Kind, Observation, Reversible
+from drills.yamldoc import parse
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -345,3 +349,53 @@ def test_a_botocore_error_of_a_work_is_always_one_of_drills_own(world: World) ->
         Isolate(vpc="vpc-00000000").capture(world.read)
     with pytest.raises(Rejected), mapped(writes=False):
         world.read.client("rds").describe_db_instances(DBInstanceIdentifier="nobody")
+
+
+def _asked_for(calls: list[tuple[str, str, bool]]) -> set[str]:
+    """Give the IAM actions that these calls need."""
+    needed = {action for service, name, _ in calls for action in permissions(operation_model(service, name))}
+    tagging = any(name in {"CreateNetworkAcl", "CreateSecurityGroup"} for _, name, _ in calls)
+    return needed | ({"ec2:CreateTags"} if tagging else set())
+
+
+NOT_IN_THESE_CASES = {
+    "route53.failover_to": {"route53:ListHostedZonesByName"},
+}
+"""What a work needs only in some cases."""
+
+
+@reversible
+def test_a_work_needs_the_permissions_it_declares_and_no_others(world: World, make: Callable[[World], Case]) -> None:
+    case = make(world)
+    work, begun = case.work, len(world.calls)
+    before = work.capture(world.read)
+    work.already(world.read)
+    receipt = work.perform(world.write, before)
+    if isinstance(work, Fault):
+        work.in_effect(world.read)
+    work.undo(world.write, before, receipt)
+    work.restored(world.read, before)
+    used, declared = _asked_for(world.calls[begun:]), set(work.permissions)
+    assert used <= declared
+    assert declared - used <= NOT_IN_THESE_CASES.get(work.name, set())
+
+
+@pytest.mark.parametrize("name", catalog.names(Kind.PROBE))
+def test_the_yaml_of_a_probe_is_asked_with_its_own_permissions_and_never_raises_anything_unknown(
+    world: World, name: str
+) -> None:
+    work = catalog.load(Kind.PROBE, name)
+    fields = parse(cleandoc(work.__doc__ or "").partition("code-block:: yaml\n")[2].replace("\n    ", "\n"), name).data
+    assert isinstance(fields, dict)
+    given = fields.get("with", {})
+    assert isinstance(given, dict)
+    local = {"url": "http://127.0.0.1:9/healthz", "dsn": "postgresql://127.0.0.1:9/orders"}
+    probe: Any = work.model_validate({**given, **{key: value for key, value in local.items() if key in given}})
+    begun = len(world.calls)
+    try:
+        seen: Observation = probe.observe(world.read)
+    except WorkError:
+        pass
+    else:
+        assert seen.detail
+    assert _asked_for(world.calls[begun:]) <= set(probe.permissions)

@@ -24,7 +24,8 @@ Judge: TypeAlias = "Callable[[Question], Judgement]"
 """The estimators under test: ``drills.measure.judge.judge``, or one that is broken on purpose."""
 
 FAR_NS = 3600 * NS
-_MARGIN_NS = 1_000_000
+MARGIN_NS = 1_000_000
+"""How far beside the truth the targets stand on which no verdict may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def case(seen: Seen, outage: Outage, judge: Judge) -> Case:
     disaster = told(outage)
     answer = judge(asked(seen, outage, FAR_NS, disaster))
     low_s, high_s = bounds(answer)
-    below, above = truth.low - _MARGIN_NS, truth.high + _MARGIN_NS
+    below, above = truth.low - MARGIN_NS, truth.high + MARGIN_NS
     blind_s, blind_covered = _blind(seen, outage, judge)
     return Case(
         kind=outage.kind.value,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from drills.calibrate.cases import Case, Judge
     from drills.calibrate.failover import Failovers
     from drills.calibrate.lane import Lane, Seen
+    from drills.calibrate.losses import Loss, Uncut
     from drills.calibrate.outages import Outage
-    from drills.calibrate.stores import Loss, Uncut
 
 _SLACK_S = 0.06
 """What answers and name lookups of a busy machine may add to an error that theory gives exactly."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from drills.calibrate.controls import Control, Pairing
 from drills.calibrate.failover import TTL_S, run_failovers
 from drills.calibrate.figures import Cell, cell
 from drills.calibrate.lane import Plan, run_lane
+from drills.calibrate.losses import Loss, loss, uncut
 from drills.calibrate.outages import HARD, Kind, Terms
-from drills.calibrate.stores import ASYNC, LATE, TOGETHER, Loss, Shape, Uncut, lose_primary, never_cut
+from drills.calibrate.stores import ASYNC, LATE, TOGETHER, Lost, NeverCut, Shape, lose_primary, never_cut
 from drills.clock import SystemClock
 from drills.errors import DrillsError
 from drills.measure.judge import judge as judged
@@ -181,11 +182,14 @@ class Until:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ran:
+class Evidence:
+    """What the observers saw and what truly happened, before anybody has judged it."""
+
     lanes: tuple[Lane, ...]
     failovers: Failovers
-    losses: tuple[Loss, ...]
-    uncut: Uncut
+    stores: tuple[Lost, ...]
+    uncut: NeverCut
+    took_s: float
 
 
 def calibrate(settings: Settings, judge: Judge = judged) -> Report:
@@ -194,41 +198,51 @@ def calibrate(settings: Settings, judge: Judge = judged) -> Report:
     ``judge`` stands for the estimators, so that one that is broken on purpose can be shown to be found out. Raises
     ``DrillsError`` when something cannot be run here (PostgreSQL's programs are missing, an observer does not start).
     """
-    begun = SystemClock().now()
+    return report(observed(settings), judge)
+
+
+def observed(settings: Settings) -> Evidence:
+    """Make every outage and let the real observers look on; nothing of it stays behind."""
+    clock = SystemClock()
+    begun = clock.now()
     with tempfile.TemporaryDirectory(prefix="drills-calibrate-") as folder:
-        ran = _all(settings, Path(folder), judge)
-    pairings = [Pairing(lane.seen, outage) for lane in ran.lanes for outage in lane.outages]
-    service = [case(ran.failovers.fresh, one, judge) for one in ran.failovers.service]
-    client = [case(ran.failovers.cached, one, judge) for one in ran.failovers.client]
+        seen = _all(settings, Path(folder))
+    return replace(seen, took_s=clock.now().since(begun))
+
+
+def report(evidence: Evidence, judge: Judge = judged) -> Report:
+    """Judge every outage and hold it against the truth."""
+    failovers = evidence.failovers
+    pairings = [Pairing(lane.seen, outage) for lane in evidence.lanes for outage in lane.outages]
+    service = [case(failovers.fresh, one, judge) for one in failovers.service]
+    client = [case(failovers.cached, one, judge) for one in failovers.client]
     cases = [case(one.seen, one.outage, judge) for one in pairings] + service + client
-    (hole,) = (lane for lane in ran.lanes if lane.plan.closed)
-    found = (
+    losses = tuple(loss(one, judge) for one in evidence.stores)
+    (hole,) = (lane for lane in evidence.lanes if lane.plan.closed)
+    controls = (
         negative.api_answer(pairings, judge),
-        negative.uncut(ran.uncut, ran.losses),
+        negative.uncut(uncut(evidence.uncut, judge), losses),
         negative.completion(hole),
         negative.closed_loop(hole),
-        negative.ttl_client(ran.failovers, service, client, TTL_S),
-        negative.server_clock([one for one in ran.losses if one.case.kind == ASYNC.name]),
+        negative.ttl_client(failovers, service, client, TTL_S),
+        negative.server_clock([one for one in losses if one.case.kind == ASYNC.name]),
         negative.failing_runs(pairings, cases, judge),
     )
-    seen: list[Seen] = [*(lane.seen for lane in ran.lanes), ran.failovers.fresh, ran.failovers.cached]
-    cells = [
-        cell(
-            every_s,
-            [one for one in cases if one.every_s == every_s],
-            [one for one in seen if one.terms.every_s == every_s],
-        )
-        for every_s in sorted({one.every_s for one in cases})
-    ]
-    whole = (*cases, *(one.case for one in ran.losses))
-    return Report(whole, tuple(cells), ran.losses, found, SystemClock().now().since(begun))
+    seen = (*(lane.seen for lane in evidence.lanes), failovers.fresh, failovers.cached)
+    cells = tuple(_cell(every_s, cases, seen) for every_s in sorted({one.every_s for one in cases}))
+    return Report((*cases, *(one.case for one in losses)), cells, losses, controls, evidence.took_s)
 
 
-def _all(settings: Settings, folder: Path, judge: Judge) -> _Ran:
+def _cell(every_s: float, cases: Sequence[Case], seen: Sequence[Seen]) -> Cell:
+    ours = [one for one in cases if one.every_s == every_s]
+    return cell(every_s, ours, [one for one in seen if one.terms.every_s == every_s])
+
+
+def _all(settings: Settings, folder: Path) -> Evidence:
     """Run lanes, failovers and stores side by side; the first that breaks stops the others."""
     until = Until()
     with ThreadPoolExecutor(len(settings.lanes) + 2) as pool:
-        stores = pool.submit(_stores, settings.stores, folder, until, judge)
+        stores = pool.submit(_stores, settings.stores, folder, until)
         failovers = pool.submit(run_failovers, settings.failovers, folder / "failover", until)
         lanes = [pool.submit(run_lane, one, folder / one.name, until) for one in settings.lanes]
         everything: list[Future[Any]] = [stores, failovers, *lanes]
@@ -239,12 +253,12 @@ def _all(settings: Settings, folder: Path, judge: Judge) -> _Ran:
         except BaseException:
             until.stop()
             raise
-        losses, uncut = stores.result()
-        return _Ran(tuple(one.result() for one in lanes), failovers.result(), losses, uncut)
+        lost, never = stores.result()
+        return Evidence(tuple(one.result() for one in lanes), failovers.result(), lost, never, 0.0)
 
 
-def _stores(shapes: Sequence[Shape], folder: Path, clock: Clock, judge: Judge) -> tuple[tuple[Loss, ...], Uncut]:
+def _stores(shapes: Sequence[Shape], folder: Path, clock: Clock) -> tuple[tuple[Lost, ...], NeverCut]:
     """Lose one primary after the other; each pair is a world of its own."""
-    uncut = never_cut(folder / "uncut", clock, judge)
-    losses = tuple(lose_primary(shape, folder / f"store-{number}", clock, judge) for number, shape in enumerate(shapes))
-    return losses, uncut
+    never = never_cut(folder / "uncut", clock)
+    lost = tuple(lose_primary(shape, folder / f"store-{number}", clock) for number, shape in enumerate(shapes))
+    return lost, never

@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from drills.calibrate.cases import FAR_NS, Case, verdict
 from drills.calibrate.service import NS, now
 from drills.calibrate.truth import Writer
 from drills.clock import process_start
@@ -21,7 +20,6 @@ from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
 from drills.measure.question import Ledger, Question, Target
 from drills.measure.rpo import Book
-from drills.measure.verdict import Verdict
 from drills.observe.job import MarkerJob
 from drills.observe.postgres import TABLE
 from drills.observe.reader import collect
@@ -32,10 +30,9 @@ from drills.sandbox.shapes import SiteShape
 from drills.timeline.marks import Mark
 
 if TYPE_CHECKING:
-    from drills.calibrate.cases import Judge
     from drills.clock import Clock
-    from drills.measure.judgement import Judgement
     from drills.timeline.events import Watching
+    from drills.timeline.samples import ObserverHeader
 
 SKEW_S = 3.0
 """How far the server's clock is ahead, as its stamps in the rows say."""
@@ -43,7 +40,6 @@ EVERY_S, TIMEOUT_S = 0.02, 0.4
 _DRILL, _STORE = "calibrate", "orders"
 _WRITES_S, _LAG_S, _NEAR_S = 1.0, 0.15, 0.02
 _DRAINED_S = 0.6
-NEVER_CUT_TARGET_NS = NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +63,49 @@ LATE = Shape("rows lost, synchronous_commit=off", late_commit=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """What one lost primary came to. ``server_clock_s``: how far an RPO by the server's stamps is off."""
+class Ledgers:
+    """What the marker writer and the reader of the survivor have left."""
 
-    case: Case
-    lost: int
+    header: ObserverHeader
+    book: Book
+
+    def question(self, clock: Bracket, target_ns: int, *, cut: bool) -> Question:
+        """Ask for the RPO. ``cut``: the timeline shows that replication had been cut before the promotion."""
+        return Question(
+            clock=self.header.clock,
+            time_namespace=self.header.time_namespace,
+            disaster=Disaster(clock, synchronous=True),
+            until=clock.latest + 60 * NS,
+            from_site="east",
+            to_site="west",
+            ledgers=(Ledger(self.header, self.book),),
+            targets=(Target("rpo", Mark.RECOVERY_POINT, Mark.DISASTER, target_ns),),
+            cut_before_promote=cut,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One lost primary: the evidence, and the truth about it.
+
+    ``truth`` brackets the RPO in nanoseconds, by the recorder's own rows. ``server_clock_s``: how far an RPO by the
+    stamps of the server's clock is off.
+    """
+
+    shape: Shape
+    ledgers: Ledgers
+    struck: Bracket
+    truth: tuple[int, int]
     truly_lost: int
     server_clock_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Uncut:
-    """A disaster that never cut replication: the bounds, the verdict on them, and the one a careless judge gives."""
+class NeverCut:
+    """A disaster that never cut replication: the evidence."""
 
-    low_s: float | None
-    high_s: float | None
-    verdict: Verdict
-    careless: Verdict
+    ledgers: Ledgers
+    struck: Bracket
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +124,19 @@ class _Pair:
     def survivor(self) -> str:
         return self.plane.addresses().sites["west"].direct_dsn
 
-    def gather(self) -> None:
+    def gathered(self) -> Ledgers:
         """Read all markers of the survivor, twice, and end the writer."""
         for number in (1, 2):
             told = collect(self.survivor, _DRILL, _STORE, self.file, number)
             if not told.ok:
                 raise DrillsError(f"the survivor's markers cannot be read: {told.detail}")
         self.observers.stop([self.watching])
-
-    def question(self, clock: Bracket, target_ns: int, *, cut: bool) -> Question:
-        """Ask for the RPO."""
-        header = read_header(self.file)
         book = Book(_STORE, read_ledger(self.file), read_rounds(self.file), read_recovered(self.file))
-        return Question(
-            clock=header.clock,
-            time_namespace=header.time_namespace,
-            disaster=Disaster(clock, synchronous=True),
-            until=now(),
-            from_site="east",
-            to_site="west",
-            ledgers=(Ledger(header, book),),
-            targets=(Target("rpo", Mark.RECOVERY_POINT, Mark.DISASTER, target_ns),),
-            cut_before_promote=cut,
-        )
+        return Ledgers(read_header(self.file), book)
 
 
-def lose_primary(shape: Shape, folder: Path, clock: Clock, judge: Judge) -> Loss:
-    """Lose a primary under load, promote its standby, and hold the RPO against the truth."""
+def lose_primary(shape: Shape, folder: Path, clock: Clock) -> Lost:
+    """Lose a primary under load, promote its standby, and say what was truly lost."""
     plane = DataPlane(folder / "plane", shape.sites(), wan_delay_s=shape.lag_s, ttl_s=1)
     pair: _Pair | None = None
     try:
@@ -140,17 +148,17 @@ def lose_primary(shape: Shape, folder: Path, clock: Clock, judge: Judge) -> Loss
         stamp = plane.lose("east", "kill")
         plane.promote("west")
         witness.stop()
-        pair.gather()
+        ledgers = pair.gathered()
         struck = Bracket(stamp.before_ns, max(stamp.after_ns, stamp.last_exit_ns or 0))
         truth = witness.loss(witness.survived(pair.survivor), (struck.earliest, struck.latest))
-        return _held(pair, shape, struck, truth, judge)
+        return Lost(shape, ledgers, struck, truth, _truly_lost(pair), _server_clock(pair))
     finally:
         if pair is not None:
             pair.observers.stop([pair.watching])
         plane.stop()
 
 
-def never_cut(folder: Path, clock: Clock, judge: Judge) -> Uncut:
+def never_cut(folder: Path, clock: Clock) -> NeverCut:
     """Have a "disaster" that takes the clients out and leaves replication alone; promote once all has arrived."""
     plane = DataPlane(folder / "plane", ASYNC.sites(), wan_delay_s=_NEAR_S, ttl_s=1)
     pair: _Pair | None = None
@@ -163,15 +171,11 @@ def never_cut(folder: Path, clock: Clock, judge: Judge) -> Uncut:
         struck = Bracket(before, now())
         clock.sleep(_DRAINED_S)
         plane.promote("west")
-        pair.gather()
-        honest = judge(pair.question(struck, NEVER_CUT_TARGET_NS, cut=False))
-        careless = judge(pair.question(struck, NEVER_CUT_TARGET_NS, cut=True))
+        return NeverCut(pair.gathered(), struck)
     finally:
         if pair is not None:
             pair.observers.stop([pair.watching])
         plane.stop()
-    low_s, high_s = _bounds(honest)
-    return Uncut(low_s, high_s, verdict(honest), verdict(careless))
 
 
 def _write(plane: DataPlane, observers: Observers, folder: Path) -> _Pair:
@@ -197,31 +201,6 @@ def _write(plane: DataPlane, observers: Observers, folder: Path) -> _Pair:
     )
     (watching,) = observers.start([job], folder)
     return _Pair(plane, watching, observers)
-
-
-def _held(pair: _Pair, shape: Shape, struck: Bracket, truth: tuple[int, int], judge: Judge) -> Loss:
-    answer = judge(pair.question(struck, FAR_NS, cut=True))
-    low_s, high_s = _bounds(answer)
-    targets = (truth[0] - 1_000_000, truth[1] + 1_000_000)
-    below, above = (verdict(judge(pair.question(struck, one, cut=True))) for one in targets)
-    case = Case(
-        kind=shape.name,
-        every_s=EVERY_S,
-        truth_low_s=truth[0] / NS,
-        truth_high_s=truth[1] / NS,
-        low_s=low_s,
-        high_s=high_s,
-        covered=low_s is None or (low_s * NS <= truth[1] and (high_s is None or truth[0] <= high_s * NS)),
-        false_met=targets[0] > 0 and below is Verdict.MET,
-        false_missed=above is Verdict.MISSED,
-        note="" if high_s is not None else answer.objectives[0].why,
-    )
-    rows = answer.rows
-    return Loss(case, -1 if rows is None else rows.lost, _truly_lost(pair), _server_clock(pair))
-
-
-def _bounds(answer: Judgement) -> tuple[float | None, float | None]:
-    return answer.objectives[0].low_s, answer.objectives[0].high_s
 
 
 def _truly_lost(pair: _Pair) -> int:

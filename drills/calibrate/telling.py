@@ -67,8 +67,8 @@ def _cells(report: Report) -> Part:
     notes = (
         Line(
             "Bounds of the RTO by the prober's interval, in milliseconds. Width: median of all outages. Bias and "
-            "spread: midpoint against the truth, for failures that are answered at once; spread is of those whose beginning "
-            "nobody told the judge, and theory for it is h/sqrt(6)."
+            "spread: midpoint against the truth, for failures that are answered at once; spread: where nobody told "
+            "the judge when it began; by theory it is h/sqrt(6)."
         ),
         Line(f"Probers ran under {scheduler}."),
     )

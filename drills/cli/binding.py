@@ -83,7 +83,7 @@ def declared_world(place: LoadedEnvironment) -> SandboxValues:
     """Stand in for a sandbox that is not booted: what only a boot knows is shown as ``<name>``."""
     from drills.runbook.world import SANDBOX_SITE_VALUES, SANDBOX_VALUES, SandboxValues
 
-    values = {name: f"<{name}>" for name in SANDBOX_VALUES}
+    values = {name: f"<{name}>" for name in SANDBOX_VALUES} | {"url": "http://<url>"}  # work checks that it is one
     sites = {site: {name: f"<{site}.{name}>" for name in SANDBOX_SITE_VALUES} for site in place.model.sites}
     return SandboxValues("http://127.0.0.1", "127.0.0.1:53", "", private=True, values=values, sites=sites)
 
@@ -104,7 +104,7 @@ def direction(
         return sites[0], sites[0]
     places = places_of(place.model, world)
     active, said = gates.direction(active_steps(place, world), places, accounts, catalog.load)
-    told = "; ".join(f"{site}: {detail}" for site, detail in said.items()) or "the environment names no `active` probe"
+    told = _together(said) or "the environment names no `active` probe"
     if not active and not (mode is Mode.INCIDENT and to_site):
         hint = "; say --to SITE, the one that is to take over" if mode is Mode.INCIDENT else ""
         raise Refused(f"not started: which site is active is not known ({told}){hint}; nothing was changed")
@@ -115,3 +115,11 @@ def direction(
     if target == active:
         raise Refused(f"not started: {target} is active already ({told}); nothing was changed")
     return active or next(name for name in sites if name != target), target
+
+
+def _together(said: Mapping[str, str]) -> str:
+    """Say what each site answered, and what several answered alike only once."""
+    sites: dict[str, list[str]] = {}
+    for site, detail in said.items():
+        sites.setdefault(detail, []).append(site)
+    return "; ".join(f"{' and '.join(names)}: {detail}" for detail, names in sites.items())

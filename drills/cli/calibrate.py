@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from drills.calibrate.run import Report
 
 
 @click.command()
@@ -26,13 +30,18 @@ def calibrate(*, thorough: bool, output: str) -> int:
     """
     from drills.calibrate.run import SHORT, THOROUGH
     from drills.calibrate.run import calibrate as calibrated
-    from drills.calibrate.telling import as_json, told
-    from drills.report.paint import show
 
     settings = THOROUGH if thorough else SHORT
     outages = sum(lane.count for lane in settings.lanes) + 2 * settings.failovers + len(settings.stores)
     click.echo(f"calibrating with {outages} outages, about {'6 minutes' if thorough else '50 s'} ...", err=True)
-    report = calibrated(settings)
+    return conclude(calibrated(settings), output)
+
+
+def conclude(report: Report, output: str) -> int:
+    """Print a calibration and give the exit code."""
+    from drills.calibrate.telling import as_json, told
+    from drills.report.paint import show
+
     if output == "json":
         click.echo(json.dumps(as_json(report), indent=2))
     else:

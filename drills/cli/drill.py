@@ -119,12 +119,15 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
     if place.model.kind.value == "sandbox":
         sites = declared_direction(place, to_site)
         compiled = Bound(book, place, *sites, declared_world(place)).plan(wish, Mode.REHEARSE, ask=False)
-        plan_view.show(sys.stdout, compiled, (), output=output)
+        click.echo(plan_view.show_plan(compiled, output=output))
         return
     accounts = Accounts()
     sites = direction(place, None, to_site, Mode.RUN, accounts)
     compiled = Bound(book, place, *sites).plan(wish, Mode.RUN, ask=False)
-    plan_view.show(sys.stdout, compiled, tuple(gates.ask(compiled, accounts)), output=output)
+    answers = tuple(gates.ask(compiled, accounts))
+    click.echo(plan_view.show_plan(compiled, answers, output=output))
+    if any(answer.ok is not True for answer in answers):
+        raise SystemExit(Refused.exit_code)
 
 
 @click.command()

@@ -58,8 +58,10 @@ def bound_steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Ste
     steps: list[Step] = []
     for first, *following in made:
         waits_for = tuple(last.get(need, need) for need in needs.get(first.id, ()))
-        steps += [replace(first, needs=waits_for, reserve=first.id in checked.reserve), *following]
-    return tuple(replace(step, number=number) for number, step in enumerate(steps, 1))
+        number, reserve = len(steps) + 1, first.id in checked.reserve
+        steps.append(replace(first, number=number, needs=waits_for, reserve=reserve))
+        steps += [replace(step, number=number + place) for place, step in enumerate(following, 1)]
+    return tuple(steps)
 
 
 def _belongs(one: Listed, mode: Mode) -> bool:

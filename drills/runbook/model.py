@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, JsonValue, model_validator
@@ -195,15 +196,15 @@ class Step(Written):
     best_effort: Span | None = None
     on_failure: Failing = Failing.model_construct(do=Do.HOLD, run=None)
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """Every kind this step says it is: exactly one when it is right."""
-        return tuple(kind for kind in Kind if getattr(self, kind.value) is not None)
+        return tuple(kind for kind in Kind if getattr(self, kind) is not None)
 
     @property
     def uses(self) -> str:
         """The name in the catalogue, empty when the step names none."""
-        return next((str(getattr(self, kind.value)) for kind in self.kinds), "")
+        return str(getattr(self, self.kinds[0])) if self.kinds else ""
 
 
 class End(Written):

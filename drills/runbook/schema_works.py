@@ -10,18 +10,12 @@ from drills.work import Kind
 if TYPE_CHECKING:
     from drills.timeline.facts import Json
 
-NAMED: Final = "Named"
-NAMED_SCHEMA: Final[dict[str, Json]] = {
-    "type": "string",
-    "pattern": r"\$\{",
-    "description": "A name that is bound later: ${name}, ${from.name}, ${to.name} or ${steps.ID.output.FIELD}.",
-}
-_SAYS_TEXT: Final = frozenset({"pattern", "minLength", "enum", "const", "format"})
+NAMED: Final = r"\$\{"
+"""In place of a number, true or false, or a list, a name that is bound later may stand: ``${to.count}``."""
 
 
 def with_fields(definitions: dict[str, dict[str, Json]], kinds: tuple[Kind, ...] = tuple(Kind)) -> list[Json]:
     """Put the fields of each work into ``definitions``; gives one condition for each, to stand in a step's schema."""
-    definitions[NAMED] = dict(NAMED_SCHEMA)
     conditions: list[Json] = []
     for kind in kinds:
         for name in catalog.names(kind):
@@ -38,7 +32,7 @@ def with_fields(definitions: dict[str, dict[str, Json]], kinds: tuple[Kind, ...]
 
 
 def _open(schema: Json) -> Json:
-    """Let a name stand wherever something else than plain text is asked for, and leave out what says nothing."""
+    """Let a name stand where no text is asked for, and leave out what says nothing."""
     if not isinstance(schema, dict) or "properties" not in schema:
         return schema
     properties = cast("dict[str, dict[str, Json]]", schema["properties"])
@@ -51,10 +45,11 @@ def _open(schema: Json) -> Json:
 
 def _named_too(schema: dict[str, Json]) -> Json:
     """Give the schema of one field, with a name in place of its value."""
-    told = {key: schema[key] for key in ("description", "default") if key in schema}
-    rest = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
-    plain = rest.get("type") == "string" and not (_SAYS_TEXT - {"minLength"}) & rest.keys()
-    if plain or not rest:
-        return {**told, **rest}
-    choices = cast("list[Json]", rest["anyOf"]) if list(rest) == ["anyOf"] else [rest]
-    return {**told, "anyOf": [*choices, {"$ref": f"#/$defs/{NAMED}"}]}
+    rest = {key: value for key, value in schema.items() if key not in ("title", "anyOf")}
+    for one in cast("list[dict[str, Json]]", schema.get("anyOf", [])):
+        if one != {"type": "null"}:
+            rest |= one
+    if rest.get("default", "") in (None, "", []):
+        rest.pop("default", None)
+    kind = rest.get("type", "string")
+    return rest if kind == "string" else {**rest, "type": [kind, "string"], "pattern": NAMED}

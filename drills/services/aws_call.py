@@ -17,14 +17,13 @@ from drills.services.aws_read import (
     Asked,
     Awaited,
     Call,
-    Told,
     find_operation,
     permissions_of,
     send,
     wrong_output,
     wrong_read,
 )
-from drills.services.spec import ActionSpec, Follow, Wrong, refuse
+from drills.services.spec import ActionSpec, Follow, Told, Wrong, refuse
 from drills.timeline.facts import Before, Facts, Json, Receipt
 from drills.work import Aws, Observation, Undone
 

@@ -6,7 +6,8 @@ and is taken on trust until it is bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.services.aws_model import REFERENCE, near, nearest
@@ -42,14 +43,25 @@ class _Spot:
         return Wrong(self.where, f"{self.words} {message}")
 
 
-def check_call(model: OperationModel, parameters: Mapping[str, Json], where: Where) -> Iterator[Wrong]:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The parameters of a call. Two are the same when they are written the same: a drill asks many times alike."""
+
+    written: str
+    values: Mapping[str, Json] = field(compare=False)
+
+
+def check_call(model: OperationModel, parameters: Mapping[str, Json], where: Where) -> tuple[Wrong, ...]:
     """Give all that is wrong with the parameters of a call: names, types, required ones, enums, bounds."""
+    return _checked(model, _Given(repr(parameters), parameters), where)
+
+
+@lru_cache(maxsize=1024)
+def _checked(model: OperationModel, given: _Given, where: Where) -> tuple[Wrong, ...]:
     shape = model.input_shape
-    if shape is None:
-        if parameters:
-            yield Wrong(where, f"{model.name} takes no parameters; leave them out")
-        return
-    yield from _check(shape, dict(parameters), _Spot(where, str(model.name)))
+    if shape is not None:
+        return tuple(_check(shape, dict(given.values), _Spot(where, str(model.name))))
+    return (Wrong(where, f"{model.name} takes no parameters; leave them out"),) if given.values else ()
 
 
 def _check(shape: Shape, value: Json, spot: _Spot) -> Iterator[Wrong]:

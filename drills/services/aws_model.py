@@ -6,7 +6,7 @@ import base64
 import re
 from datetime import date, datetime
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.aws.models import loader
@@ -65,6 +65,7 @@ def service_model(service: str) -> ServiceModel:
         raise ValueError(f"boto3 knows no service {service!r}{near(service, names)}") from None
 
 
+@lru_cache(maxsize=1024)
 def operation_model(service: str, operation: str) -> OperationModel:
     """Find an operation by its name in either spelling (``StopDBInstance``, ``stop_db_instance``)."""
     from botocore import xform_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -10,15 +11,16 @@ from drills.aws.classify import mapped
 from drills.services import aws_model
 from drills.services.aws_bind import expression_problem, pick, search
 from drills.services.aws_check import check_call
-from drills.services.spec import ProbeSpec, Wrong, refuse
+from drills.services.spec import ProbeSpec, Told, Wrong, refuse
 from drills.timeline.facts import Facts, Json
 from drills.work import Aws, Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
 
     from botocore.model import OperationModel
+    from botocore.paginate import Paginator
 
     from drills.yamldoc import Where
 
@@ -114,19 +116,6 @@ class Awaited(Asked):
             said = f"{self.path} is {_shown(found)}, and no waiting mends that"
             return Observation(ok=False, detail=said, value=value, final=True)
         return super().judge(answer, value)
-
-
-class Told:
-    """A class attribute that each instance answers for itself; the class alone gives ``otherwise``."""
-
-    def __init__(self, ask: Callable[[Any], Any], otherwise: Any) -> None:
-        self._ask = ask
-        self._otherwise = otherwise
-
-    def __get__(self, instance: object | None, owner: type) -> Any:
-        """Answer for the instance, or for the class."""
-        del owner
-        return self._otherwise if instance is None else self._ask(instance)
 
 
 class _OfService(ProbeSpec):
@@ -227,11 +216,17 @@ def send(aws: Aws, service: str, model: OperationModel, parameters: Mapping[str,
     method = aws_model.method_name(str(model.name))
     with mapped(writes=writes):
         if not writes and client.can_paginate(method):
-            pages = client.get_paginator(method).paginate(**parameters, PaginationConfig={"MaxItems": MOST_ITEMS})
+            pages = _paginator(client, method).paginate(**parameters, PaginationConfig={"MaxItems": MOST_ITEMS})
             answer = pages.build_full_result()
         else:
             answer = getattr(client, method)(**parameters)
     return aws_model.plain(model.output_shape, answer)
+
+
+@lru_cache(maxsize=64)
+def _paginator(client: Any, method: str) -> Paginator[Any]:
+    """Give the paginator of one client's method; botocore makes a class of its own for each that is asked for."""
+    return client.get_paginator(method)
 
 
 def _same(found: Json, wanted: Json) -> bool:

@@ -17,7 +17,7 @@ from drills.timeline.facts import Before
 from drills.work import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from drills.timeline.facts import Json
     from drills.yamldoc import Where
@@ -64,6 +64,19 @@ class Follow:
     uses: str
     fields: Mapping[str, Json]
     say: str
+
+
+class Told:
+    """A class attribute that each instance answers for itself; the class alone gives ``otherwise``."""
+
+    def __init__(self, ask: Callable[[Any], Any], otherwise: Any) -> None:
+        self._ask = ask
+        self._otherwise = otherwise
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        """Answer for the instance, or for the class."""
+        del owner
+        return self._otherwise if instance is None else self._ask(instance)
 
 
 class Spec(BaseModel):

@@ -10,13 +10,13 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pydantic import Field
 
 from drills.durations import show
 from drills.errors import Rejected
-from drills.services.spec import Duration, ProbeSpec
+from drills.services.spec import Duration, ProbeSpec, Told
 from drills.timeline.facts import Facts
 from drills.work import Aws, Evidence, Observation
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 2
 STATEMENT_MS: Final = 2000
 TABLE: Final = "drills_probe"
+SECRET_PERMISSIONS: Final = {"secretsmanager": ("secretsmanager:GetSecretValue",), "ssm": ("ssm:GetParameter",)}
+"""The IAM action that reads a secret, by the scheme of its reference; one under a key of your own needs that too."""
 
 _WAIT_STATEMENT: Final = "57014"
 _STARTING: Final = "57P03"
@@ -107,7 +109,16 @@ def _unresolved(error: Exception) -> bool:
     return "could not translate host name" in text or "failed to resolve host" in text
 
 
-class AcceptsWrites(ProbeSpec):
+class _OfServer(ProbeSpec):
+    """It reads the secret behind its ``dsn``, and needs leave for that alone."""
+
+    varies: ClassVar[bool] = True
+    permissions: ClassVar[tuple[str, ...]] = cast(
+        "tuple[str, ...]", Told(lambda probe: SECRET_PERMISSIONS.get(probe.dsn.partition(":")[0], ()), ())
+    )
+
+
+class AcceptsWrites(_OfServer):
     """Say whether a server takes writes: a row is really inserted, then rolled back.
 
     The row goes into ``drills_probe``, created within the same transaction where it is not there and the user may.
@@ -141,7 +152,7 @@ class AcceptsWrites(ProbeSpec):
         return Observation(ok=True, detail=f"writes are taken ({how})")
 
 
-class WritesRefused(ProbeSpec):
+class WritesRefused(_OfServer):
     """Say whether a server takes no writes: refused, silent, starting, or read-only. The proof of a fence.
 
     A server that answers but cannot be asked (a wrong password, no free connection) is no answer, and neither is a
@@ -180,7 +191,7 @@ class WritesRefused(ProbeSpec):
         return Observation(ok=False, detail=f"writes are still taken ({how})")
 
 
-class Replicating(ProbeSpec):
+class Replicating(_OfServer):
     """Say whether a standby streams from its primary and is at most ``at_most`` behind.
 
     Behind is the larger of two: the age of the last transaction replayed while more has been received, and the
@@ -232,7 +243,7 @@ class Replicating(ProbeSpec):
         return Observation(ok=lag_s <= limit_s, detail=detail, value=Facts(lag_s=lag_s))
 
 
-class ReceiverStopped(ProbeSpec):
+class ReceiverStopped(_OfServer):
     """Say whether a standby has stopped receiving: no receiver, or no message for ``idle_for``.
 
     This is the proof that replication was cut before the promote; an RPO without it is UNPROVEN. An idle primary
