@@ -11,7 +11,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from drills.errors import Busy, DrillsError, JournalError
 from drills.runtime.journal import read_drill
 from drills.services.spec import ActionSpec, ProbeSpec
 from drills.testing import plan, step
+from drills.timeline import events as ev
 from drills.timeline.facts import Before, Receipt
 from drills.work import Aws, Kind, Observation, Place, Undone
 
@@ -242,13 +243,18 @@ PLANS: dict[str, Callable[[], Plan]] = {
 }
 
 
+def in_silence(events: Sequence[ev.Event], state: State) -> None:
+    """Show nothing."""
+    del events, state
+
+
 def main(folder: Path, name: str, limit: int = -1) -> int:
     """Drive the drill, as the command line would."""
     from drills.aws.sessions import Accounts
     from drills.cli import compose
     from drills.report.ask import interrupt_prompt
 
-    show = compose.Show(lambda *_: None, interrupt_prompt, lambda: None)
+    show = compose.Show(in_silence, interrupt_prompt, lambda: None)
     if limit >= 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:

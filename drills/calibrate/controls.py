@@ -164,7 +164,7 @@ def failing_runs(pairings: Sequence[Pairing], cases: Sequence[Case], judge: Judg
         outage = one.outage
         if outage.kind in (Kind.SHORT_STALL, Kind.DELAYED, Kind.FLAPPING):
             continue
-        until = min(outage.restored.earliest, outage.restored.latest) - round(2 * one.seen.terms.every_s * NS)
+        until = outage.restored.earliest
         broken_off = replace(outage, watched=replace(outage.watched, latest=until))
         answer = judge(asked(one.seen, broken_off, FAR_NS, told(outage), until=outage.watched.latest))
         runs += 1

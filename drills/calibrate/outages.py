@@ -76,8 +76,8 @@ class Terms:
 
     @property
     def window_s(self) -> float:
-        """W: five times the longest gap between two answers that a machine like this makes."""
-        return 5 * (1.2 * self.every_s + 0.06)
+        """W: five times the longest gap between two answers that is no finding (an answer may take 0.1 s)."""
+        return 5 * (1.2 * self.every_s + 0.12)
 
     @property
     def rest_s(self) -> float:

@@ -72,7 +72,7 @@ SHORT = Settings(
     (
         Plan("10ms", TEN, _TURNS, 20, seed=1),
         Plan("50ms", FIFTY, _TURNS, 14, seed=2),
-        Plan("100ms", HUNDRED, _TURNS, 12, seed=3),
+        Plan("100ms", HUNDRED, _TURNS, 10, seed=3),
         Plan("500ms", HALF, _FEW, 5, seed=4),
         _hole(14),
     ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from drills.engine.plan import Finally, Mode, Section
 from drills.engine.progress import HOLD, Phase, Status, Stop
@@ -26,43 +27,37 @@ ADVISORY_S = 3.0
 """In an incident no check before the first step may take longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Begin a step whose needs are met."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recheck:
+class Recheck(msgspec.Struct, frozen=True):
     """A step was begun and nobody wrote down its end: look first, then decide."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """Put a question to a person."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBack:
+class TakeBack(msgspec.Struct, frozen=True):
     """Undo one step."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observe:
+class Observe(msgspec.Struct, frozen=True):
     """Do one stage of observing: watch, baseline, settled, collected."""
 
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conclude:
+class Conclude(msgspec.Struct, frozen=True):
     """Judge, and write the last event."""
 
 

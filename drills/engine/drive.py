@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from drills.engine import decide
 from drills.engine.plan import Section
 from drills.engine.progress import Phase, Status
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from drills.engine.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """What reading before a change has shown: what is there, and whether the goal is reached already."""
 
     step: str
@@ -33,52 +34,45 @@ class Prepared:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """Something that happened, and when, by the clock of whoever saw it."""
 
     at: Stamp
     body: ev.Body | Prepared
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(msgspec.Struct, frozen=True):
     """What came in since the last turn."""
 
     now: Stamp
     facts: tuple[Fact, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Prepare:
+class Prepare(msgspec.Struct, frozen=True):
     """Read what is there before a change (capture, already)."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """Look until the answer is yes."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Perform:
+class Perform(msgspec.Struct, frozen=True):
     """Make the change; ``before`` is on disk."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(msgspec.Struct, frozen=True):
     """Keep looking, and tell of the first no."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """Stop looking: nobody waits for the answer any more. A change in flight settles, but waits for nothing more."""
 
     step: str

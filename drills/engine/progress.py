@@ -78,6 +78,8 @@ class Progress:
     """An attempt ended UNKNOWN: whatever came after it, the change may be there and be ours."""
     released: bool = False
     handled: bool = False
+    late: bool = False
+    """It ended after the drill had turned back: that it did not end well is no failure of its own."""
     asked: bool = False
     undo_started: bool = False
     undone: bool = False

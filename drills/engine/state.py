@@ -321,6 +321,7 @@ class State:
             self._settle(at, one, status, detail)
             return
         one.touched |= step.changes and status is Status.UNKNOWN
+        one.late = self.stop is Stop.ABORTED
         self.running.pop(step.id, None)
         one.status, one.detail, one.ended = status, detail, at
         self._order[step.id] = None
@@ -486,6 +487,7 @@ class State:
             for one in self.progress.values()
             if one.status in (Status.FAILED, Status.UNKNOWN)
             and not one.handled
+            and not one.late
             and one.step.best_effort_s is None
             and one.step.kind is not Kind.OPERATOR
             and one.step.section in (Section.STEPS, Section.AFTER)

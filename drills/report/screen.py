@@ -90,10 +90,10 @@ class Screen:
         phase = decide.phase(state).value
         where = plan.mode.value if plan.mode is Mode.REHEARSE else f"{plan.mode.value} in {plan.environment}"
         head = Text.assemble(
-            (plan.title or plan.runbook, "bold"),
-            f"  {where}, {plan.from_site} -> {plan.to_site}, ",
             (f"{word}: {phase}" if word != phase else word, "cyan"),
-            f", {durations.show(elapsed)}",
+            f", {durations.show(elapsed)}  ",
+            (plan.title or plan.runbook, "bold"),
+            f"  {where}, {plan.from_site} -> {plan.to_site}",
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -202,4 +202,7 @@ def _wants(state: State) -> list[str]:
         return [f"decide: {', '.join(sorted(state.held_for))} (`drills retry`, `skip`, `resolve`, `abort`)"]
     if not state.plan.ask:
         return []
-    return [f"{one.step.id} asks: {one.step.say} (`drills approve {one.step.id}`)" for one in standing.asking(state)]
+    return [
+        f"{one.step.id} asks; `drills approve {one.step.id}` or `drills reject {one.step.id}` elsewhere: {one.step.say}"
+        for one in standing.asking(state)
+    ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from io import BufferedWriter
     from types import TracebackType
 
-_DDL = "create table if not exists events(seq integer primary key, line text not null, link text not null) strict"
+_DDL = "create table events(seq integer primary key, line text not null, link text not null) strict"
 
 
 class Journal:
@@ -41,7 +41,7 @@ class Journal:
             folder.mkdir(parents=True)
         except OSError as error:
             raise JournalError(f"{folder} cannot be made: {error.strerror}; nothing was started") from error
-        return cls._locked(folder)
+        return cls._locked(folder, _DDL)
 
     @classmethod
     def take(cls, folder: Path) -> Self:
@@ -59,7 +59,7 @@ class Journal:
         return cls(folder, db, None)
 
     @classmethod
-    def _locked(cls, folder: Path) -> Self:
+    def _locked(cls, folder: Path, *statements: str) -> Self:
         try:
             lock = (folder / "lock").open("ab")
         except OSError as error:
@@ -75,7 +75,8 @@ class Journal:
             db = sqlite3.connect(folder / FILE, timeout=5, isolation_level=None, check_same_thread=False)
             db.execute("pragma journal_mode=wal")
             db.execute("pragma synchronous=full")
-            db.execute(_DDL)
+            for statement in statements:
+                db.execute(statement)
         except sqlite3.Error as error:
             lock.close()
             raise JournalError(f"{folder / FILE}: {error}; nothing was started") from error
@@ -136,6 +137,8 @@ class Journal:
             state = State(pinned_plan(events))
             for event in events:
                 state.apply(event)
+        except JournalError as error:
+            raise JournalError(f"{self.folder / FILE}: {error}") from error
         except (KeyError, AttributeError, ValueError, IndexError) as error:
             raise JournalError(f"{self.folder / FILE}: the events do not fit the plan ({error!r})") from error
         return events, state

@@ -1,0 +1,127 @@
+"""What a finished drill leaves to be compared with others: its objectives, phases and steps as figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from drills.clock import Stamp
+from drills.engine.decide import Ending
+from drills.engine.progress import Status
+from drills.measure.series import Figure
+from drills.measure.verdict import Verdict
+from drills.report import claims as claimed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from drills.engine.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Drills of one kind may be counted together: a rehearsal says nothing of a run, nor east of west."""
+
+    runbook: str
+    mode: str
+    environment: str
+    way: str
+
+    def __str__(self) -> str:
+        where = self.mode if self.mode == "rehearse" else f"{self.mode} in {self.environment}"
+        return f"{self.runbook}, {where}, {self.way}"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """One objective of one drill; ``figure`` None: it could not be measured at all."""
+
+    verdict: Verdict
+    target_s: float | None
+    figure: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One finished drill. ``phases`` are cut at midpoints, ``steps`` run from their start to their end."""
+
+    drill: str
+    kind: Kind
+    opened: Stamp
+    status: str
+    aims: dict[str, Aim] = field(default_factory=dict[str, Aim])
+    phases: dict[str, Figure] = field(default_factory=dict[str, Figure])
+    steps: dict[str, Figure] = field(default_factory=dict[str, Figure])
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A drill that cannot be counted, and why."""
+
+    drill: str
+    why: str
+
+
+def past(drill: str, state: State) -> Past | LeftOut:
+    """Read one drill's figures from its claims and its steps, or say why it has none."""
+    if state.opened is None or state.finished is None:
+        return LeftOut(drill, "it has not finished")
+    if state.finished.status == Ending.REFUSED:
+        return LeftOut(drill, "it was refused: nothing was done")
+    plan = state.plan
+    read = claimed.read(state.finished.claims)
+    kind = Kind(plan.runbook, plan.mode.value, plan.environment, f"{plan.from_site} -> {plan.to_site}")
+    steps = {
+        one.step.id: _exactly(one.ended.since(one.started))
+        for one in state.progress.values()
+        if one.status is Status.DONE and not one.adopted and one.started is not None and one.ended is not None
+    }
+    return Past(
+        drill,
+        kind,
+        state.opened,
+        state.finished.status,
+        {one.name: _aim(one) for one in read.objectives},
+        {one.name: _exactly(one.seconds) for one in read.phases if one.seconds is not None},
+        steps,
+    )
+
+
+def _aim(one: claimed.ObjectiveClaim) -> Aim:
+    figure = None if one.low_s is None else Figure(one.low_s, one.high_s)
+    return Aim(Verdict(one.verdict), one.target_s, figure)
+
+
+def _exactly(seconds: float) -> Figure:
+    return Figure(seconds, seconds)
+
+
+def by_kind(drills: Iterable[Past]) -> list[tuple[Kind, list[Past]]]:
+    """Group drills of one kind, each group oldest first."""
+    ordered = sorted(drills, key=lambda one: (str(one.kind), one.opened.utc_ns, one.drill))
+    return [(kind, list(group)) for kind, group in groupby(ordered, key=lambda one: one.kind)]
+
+
+def aims_of(drills: Sequence[Past]) -> dict[str, list[Aim]]:
+    """Give each objective's answers, in the order of the drills."""
+    names = dict.fromkeys(name for one in drills for name in one.aims)
+    return {name: [one.aims[name] for one in drills if name in one.aims] for name in names}
+
+
+def figures_of(drills: Sequence[Past], what: str) -> dict[str, list[Figure]]:
+    """Give the figures of each ``objective``, ``phase`` or ``step``, in the order of the drills."""
+    found: dict[str, list[Figure]] = {}
+    for drill in drills:
+        for name, figure in _figures(drill, what).items():
+            found.setdefault(name, []).append(figure)
+    return found
+
+
+def _figures(drill: Past, what: str) -> dict[str, Figure]:
+    if what == "objective":
+        return {name: aim.figure for name, aim in drill.aims.items() if aim.figure is not None}
+    return drill.phases if what == "phase" else drill.steps
+
+
+KINDS_OF_FIGURES = ("objective", "phase", "step")

@@ -1,0 +1,241 @@
+"""Recompute what a drill claimed from its stored events and its observers' files, and name every difference.
+
+Nothing here is estimated anew in another way: the judge of ``drills.report.judging`` is asked the same question
+again, with the events that stood on the timeline when the drill was judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from drills.engine import decide
+from drills.engine.state import fold
+from drills.errors import JournalError
+from drills.measure.judge import judge
+from drills.observe.store import seal
+from drills.report.judging import question
+from drills.timeline import events as ev
+from drills.timeline.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from drills.engine.state import State
+    from drills.timeline.facts import Json
+
+TOLD = frozenset({"real", "simulated"})
+"""What a drill says of its surroundings: no number, and not computed from its evidence."""
+UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError)
+"""What judging damaged evidence may come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was compared. ``ok`` None: there was nothing to compare it with."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All checks of one drill. ``head`` is the chain's: compare it with the one you kept elsewhere."""
+
+    drill: str
+    events: int
+    head: str
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all equal; 1 something differs or is damaged; 3 something could not be compared."""
+        if any(one.ok is False for one in self.checks):
+            return 1
+        return 3 if any(one.ok is None for one in self.checks) else 0
+
+
+def damaged(drill: str, why: str) -> Verification:
+    """Say that the timeline itself cannot be read: then nothing else can be checked."""
+    return Verification(drill, 0, "", (Check("timeline", ok=False, detail=why),))
+
+
+def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) -> Verification:
+    """Check a drill whose chain has been found whole and whose plan could be read (that is how it came here)."""
+    events = [_located(event, folder) for event in events]
+    plan = state.plan
+    checks = [
+        Check("timeline", ok=True, detail=f"{len(events)} events, every link of the chain holds"),
+        Check("plan", ok=True, detail=f"{plan.runbook}: {len(plan.steps)} steps, {len(plan.objectives)} objectives"),
+        *_evidence(events),
+        *_claims(events, state),
+    ]
+    return Verification(folder.resolve().name, len(events), head, tuple(checks))
+
+
+def _located(event: ev.Event, folder: Path) -> ev.Event:
+    """Look for evidence beside the journal first, so that a copied drill is verified by its own files."""
+    body = event.body
+    if not isinstance(body, ev.Watching | ev.Sealed):
+        return event
+    near = folder / "observers" / Path(body.file).name
+    return replace(event, body=replace(body, file=str(near))) if near.exists() else event
+
+
+# -- evidence ----------------------------------------------------------------------------------------------
+
+
+def _evidence(events: Sequence[ev.Event]) -> Iterator[Check]:
+    """Compare every observer's file with the last seal it was given."""
+    files = {one.body.file: one.body.observer for one in events if isinstance(one.body, ev.Watching)}
+    seals = {one.body.file: one.body for one in events if isinstance(one.body, ev.Sealed)}
+    for file, observer in files.items():
+        name = f"evidence of {observer}"
+        if file in seals:
+            yield _sealed(name, seals[file])
+        elif Path(file).exists():
+            yield Check(name, ok=None, detail=f"{file} was never sealed: nothing says what it held")
+        else:
+            yield Check(name, ok=False, detail=f"{file} is missing, and was never sealed")
+
+
+def _sealed(name: str, said: ev.Sealed) -> Check:
+    if not Path(said.file).exists():
+        return Check(name, ok=False, detail=f"{said.file} is missing; it was sealed with {said.rows:,} rows")
+    try:
+        found = seal(Path(said.file))
+    except UNFIT as error:
+        return Check(name, ok=False, detail=f"{said.file} cannot be read: {error}")
+    now: dict[str, Json] = {
+        "rows": found.rows,
+        "first": found.first,
+        "last": found.last,
+        "sha256": found.sha256,
+    }
+    then: dict[str, Json] = {"rows": said.rows, "first": said.first, "last": said.last, "sha256": said.sha256}
+    apart = tuple(differences(then, now, said.observer, ("sealed", "found")))
+    if apart:
+        return Check(name, ok=False, detail=f"{said.file} was changed after it was sealed", differences=apart)
+    return Check(name, ok=True, detail=f"{found.rows:,} rows, sha256 {found.sha256[:16]} as sealed")
+
+
+# -- claims ------------------------------------------------------------------------------------------------
+
+
+def _claims(events: Sequence[ev.Event], state: State) -> Iterator[Check]:
+    ends = [place for place, one in enumerate(events) if isinstance(one.body, ev.Finished)]
+    if state.finished is None or not ends:
+        why = "the drill never finished, so it claimed nothing (a journal whose end was cut off looks the same)"
+        yield Check("claims", ok=None, detail=why)
+        return
+    claimed = state.finished
+    if "error" in claimed.claims:
+        why = f"judging failed in the drill, so it claimed nothing: {claimed.claims['error']}"
+        yield Check("claims", ok=None, detail=why)
+        return
+    try:
+        found = _recomputed(events[: ends[-1]], state, claimed)
+    except UNFIT as error:
+        yield Check("claims", ok=False, detail=f"cannot be recomputed: {error}")
+        return
+    yield from _compared(claimed.claims, found.claims)
+    yield _ending(claimed, found)
+
+
+def _recomputed(events: Sequence[ev.Event], state: State, claimed: ev.Finished) -> ev.Finished:
+    """Judge again as the drill did when it ended, from the events before its end.
+
+    Between the judge's look at the timeline and the end a few facts may have been written (a note, a guard): the
+    first look that gives the claims is taken, else the one with all events.
+    """
+    last = max((place for place, one in enumerate(events, 1) if isinstance(one.body, ev.Ready)), default=len(events))
+    whole: ev.Finished | None = None
+    for upto in range(len(events), last - 1, -1):
+        found = _judged(events[:upto], state)
+        if found.claims == _numbers(claimed.claims):
+            return found
+        whole = whole or found
+    return whole or ev.Finished("", 0)
+
+
+def _judged(events: Sequence[ev.Event], state: State) -> ev.Finished:
+    then = fold(state.plan, events)
+    claims = judge(question(events, then)).claims() if then.watching else Facts()
+    verdicts = [str(one.get("verdict")) for one in _records(claims.get("objectives"))]
+    settled = then.stages.get("settled")
+    end = decide.ending(then, verdicts, restored=settled is not None and settled.ok is True)
+    return ev.Finished(end.value, decide.EXIT_CODES[end], claims)
+
+
+def _numbers(claims: Facts) -> Facts:
+    return Facts(**{name: value for name, value in claims.items() if name not in TOLD})
+
+
+def _compared(claimed: Facts, found: Facts) -> Iterator[Check]:
+    """Compare part by part; of the objectives the verdicts are told apart from the numbers."""
+    for name in dict.fromkeys([*found, *_numbers(claimed)]):
+        then, now = claimed.get(name), found.get(name)
+        apart = tuple(differences(then, now, name))
+        if name == "objectives":
+            said = tuple(one for one in apart if _is_verdict(one))
+            apart = tuple(one for one in apart if not _is_verdict(one))
+            told = ", ".join(f"{one.get('name')} {one.get('verdict')}" for one in _records(then))
+            yield Check("verdicts", ok=not said, detail=told or "none", differences=said)
+        count = leaves(then)
+        yield Check(name, ok=not apart, detail=f"{count} value{'' if count == 1 else 's'}", differences=apart)
+
+
+def _is_verdict(difference: str) -> bool:
+    return difference.partition(":")[0].endswith(".verdict")
+
+
+def _ending(claimed: ev.Finished, found: ev.Finished) -> Check:
+    then: dict[str, Json] = {"status": claimed.status, "exit_code": claimed.exit_code}
+    now: dict[str, Json] = {"status": found.status, "exit_code": found.exit_code}
+    apart = tuple(differences(then, now, "finished"))
+    return Check("ending", ok=not apart, detail=f"{claimed.status}, exit {claimed.exit_code}", differences=apart)
+
+
+def _records(value: Json) -> list[dict[str, Json]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def leaves(value: Json) -> int:
+    """Count the single values in a JSON value; nothing (null) counts too, for it was claimed as such."""
+    if isinstance(value, dict):
+        return sum(map(leaves, value.values()))
+    return sum(map(leaves, value)) if isinstance(value, list) else 1
+
+
+def differences(then: Json, now: Json, path: str, words: tuple[str, str] = ("claimed", "recomputed")) -> Iterator[str]:
+    """Name every value that differs: ``objectives.rto.high_s: claimed 8.31, recomputed 8.42``."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*then, *now]):
+            yield from differences(then.get(name), now.get(name), f"{path}.{name}", words)
+    elif isinstance(then, list) and isinstance(now, list):
+        yield from differences(_keyed(then), _keyed(now), path, words)
+    elif then != now:
+        yield f"{path}: {words[0]} {_shown(then)}, {words[1]} {_shown(now)}"
+
+
+def _keyed(items: list[Json]) -> dict[str, Json]:
+    """Give the items by their names where each has one of its own, else by their places."""
+    records = _records(items)
+    for key in ("name", "store"):
+        names = [one.get(key) for one in records]
+        if len(records) == len(items) and len({str(name) for name in names}) == len(items) and None not in names:
+            return {str(one[key]): one for one in records}
+    return {str(place): one for place, one in enumerate(items)}
+
+
+def _shown(value: Json) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return f"{leaves(value)} values"
+    return repr(value) if isinstance(value, str) else str(value)
