@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from drills.aws.sessions import Accounts
 from drills.cli.compose import Show, open_drill
+from drills.cli.unswept import unswept
 from drills.engine.compile import compile_plan
 from drills.engine.plan import Mode
 from drills.engine.progress import Status
@@ -29,16 +30,17 @@ if TYPE_CHECKING:
 def main(runbook: str, environment: str, endpoint: str, folder: str) -> int:
     """Run it, print how long the steps took in all, and give 0 when every step is done."""
     world = SandboxValues(endpoint, "127.0.0.1:53", folder, private=False, values={}, sites={})
-    plan = compile_plan(
-        load_runbook(Path(runbook)),
-        load_environment(Path(environment)),
-        mode=Mode.REHEARSE,
-        from_site="east",
-        to_site="west",
-        parameters={},
-        ask=False,
-        world=world,
-    )
+    with unswept():
+        plan = compile_plan(
+            load_runbook(Path(runbook)),
+            load_environment(Path(environment)),
+            mode=Mode.REHEARSE,
+            from_site="east",
+            to_site="west",
+            parameters={},
+            ask=False,
+            world=world,
+        )
     seen = Ends()
     state = open_drill(Path(folder), plan, Accounts(), Show(seen.listen, lambda _: None, lambda: None), outside=None)
     undone = [name for name, one in state.progress.items() if one.status is not Status.DONE]

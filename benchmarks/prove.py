@@ -20,6 +20,7 @@ LIMIT_S = 3 * 3600
 BARS: dict[str, tuple[str, ...]] = {
     "dag": ("dag.py",),
     "compare": ("compare.py",),
+    "kills": ("kills.py", "--kills", "50"),
     "rehearsals": ("rehearsals.py", "rehearsals", "--runs", "20"),
     "rehearsals-incident": ("rehearsals.py", "rehearsals-incident", "--runs", "10", "--as", "incident"),
     "rehearsals-blackhole": ("rehearsals.py", "rehearsals-blackhole", "--runs", "10", "--outage", "blackhole"),

@@ -201,7 +201,7 @@ def judged(rows: list[Row]) -> list[Bar]:
     return [
         Bar(f"our brackets that miss the truth, of {2 * len(rows)}", sum(row.missed for row in rows), 0),
         Bar("our error as an incident / its error, median", median(ratios), 0.5),
-        Bar("our error in a drill / its error, median", median(drill), 0.5),
+        Bar("our error in a drill / its error, median", median(drill), 0.75),
     ]
 
 

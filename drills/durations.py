@@ -21,7 +21,7 @@ def parse(text: str) -> timedelta:
     try:
         return timedelta(milliseconds=sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text)))
     except OverflowError as error:
-        message = f"{text[:40]!r} is too long for a duration"
+        message = f"{text[:40]!r} is too long for a duration; write at most 30d"
         raise ValueError(message) from error
 
 

@@ -24,7 +24,7 @@ steps:
 """
 
 RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "an empty file": ("", 1, ("not a mapping", "name: value")),
+    "an empty file": ("", 1, ("is empty", "name: value")),
     "a tab": (TOP + "steps:\n\t- id: a\n", 5, ("indent with spaces",)),
     "a missing quote": (TOP + 'owner: "me\n' + STEPS, 9, ("quotes",)),
     "a colon in plain text": (TOP + "owner: a: b\n" + STEPS, 4, ("quote text that holds",)),
@@ -42,7 +42,7 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an unknown strategy": (
         "runbook: b\ntitle: t\nstrategy: warm-stanby\n" + STEPS,
         3,
-        ("'warm-stanby' is not known", "'warm-standby'"),
+        ("'warm-stanby' is not known", "did you mean 'warm-standby'?"),
     ),
     "a duration without unit": (TOP + STEPS + "    timeout: 30\n", 8, ("30 has no unit", "write 30s")),
     "a duration with a wrong unit": (TOP + STEPS + "    timeout: 3 min\n", 8, ("not a duration", "as in 100ms, 90s")),
@@ -181,6 +181,34 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         ("nothing under 'measure' is called 'check'",),
     ),
     "a huge number": (TOP + STEPS + "    retry: {attempts: 1234567890123456789012}\n", 8, ("too large",)),
+    "a list of names as text": (TOP + STEPS + "    needs: note\n", 8, ("write a list, as in [note]",)),
+    "a block with nothing in it": (
+        TOP + "steps:\n  - parallel:\n    id: a\n    action: flow.nothing\n",
+        5,
+        ("parallel is empty", "remove the line"),
+    ),
+    "a key without a value": (TOP + STEPS + "    timeout:\n", 8, ("timeout is empty", "remove the line")),
+    "an objective without a unit": (TOP + "objectives: {rto: 5}\n" + STEPS, 4, ("rto: 5 has no unit", "write 5s")),
+    "a number out of bounds": (TOP + STEPS + "    retry: {attempts: 0}\n", 8, ("attempts: 0", "write at least 1")),
+    "a duration without unit in a work": (
+        TOP + "steps:\n  - id: a\n    probe: rds.replica_lag\n    at: to\n    with: {db: x, at_most: 30}\n",
+        8,
+        ("at_most: 30 has no unit", "write 30s"),
+    ),
+    "sizes out of order though a name is open": (
+        TOP
+        + "steps:\n  - id: a\n    action: autoscaling.set_capacity\n    at: to\n    with:\n"
+        + '      asg: "${to.asg}"\n      min: 5\n      desired: 1\n      max: 2\n',
+        11,
+        ("min 5 <= desired 1 <= max 2 must hold",),
+    ),
+    "an observer without a url": (
+        TOP + "measure:\n  availability:\n    - id: web\n      every: 1s\n" + STEPS,
+        6,
+        ("'http' is missing",),
+    ),
+    "a switch that is no switch": (TOP + "no_fence: true\n" + STEPS, 4, ("true is not text",)),
+    "a name of its own kind": (TOP + STEPS + '    with: {note: "${before.x}"}\n', 8, ("only an `aws.call` knows it",)),
     "many brackets": (TOP + "owner: " + "[" * 50_000 + "\n", 4, ("deeper than 60 levels", "flatten")),
     "an alias bomb": (
         "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),

@@ -203,3 +203,12 @@ def test_loading_what_is_shipped_gives_the_names_in_the_files() -> None:
         data = load(path).data
         assert isinstance(data, dict)
         assert load_environment(path).model.environment == data["environment"]
+
+
+def test_a_place_that_looks_like_a_misspelt_direction_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "form.yaml"
+    path.write_text("runbook: a\ntitle: t\nsteps:\n- {id: a, action: flow.nothing, at: form}\n", encoding="utf-8")
+    result = CliRunner().invoke(check, [str(path)])
+    assert result.exit_code == 0
+    assert f"{path}:4: " in result.output
+    assert "a: 'form' is taken for a place of the environment; did you mean 'from'?" in result.output

@@ -52,7 +52,7 @@ _FEW = (Kind.REFUSED, Kind.HANG, Kind.KILLED, Kind.BROKEN, Kind.MAINTENANCE)
 _SPREAD = (*_TURNS, Kind.REFUSED, Kind.KILLED, Kind.BROKEN)
 """The turns of cells whose spread is held against theory: more failures that are answered at once."""
 TEN, FIFTY, HUNDRED, HALF = Terms(0.01, 0.25), Terms(0.05, 0.4), Terms(0.1, 0.4), Terms(0.5, 0.5)
-_HOLE = Terms(0.02, 0.3)
+_HOLE = Terms(0.02, 0.25)  # outages are drawn from a span of 0.5 s: a whole number of timeouts, so of every phase
 
 
 @dataclass(frozen=True, slots=True)

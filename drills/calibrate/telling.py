@@ -32,7 +32,7 @@ def _head(report: Report) -> Part:
         at = f"{report.resolution_s * _MS:.0f} ms"
         verdict = Words(f"This machine measures true. The finest resolution it certifies is {at}.", Tone.GOOD)
     seen = sum(1 for one in report.controls if one.detected)
-    counted = f"the truth lay inside the bounds in {report.covered} of {total} outages"
+    counted = f"The truth lay inside the bounds in {report.covered} of {total} outages"
     return Part(
         "",
         (
@@ -99,8 +99,8 @@ def _ms(seconds: float | None, form: str = ".1f") -> str:
 def _controls(report: Report) -> Part:
     rows = tuple(_control_row(one) for one in report.controls)
     return Part(
-        "Negative controls: wrong ways to measure, and how wrong they were",
-        (Table(("control", "must be off by", "was off by", "", "how"), rows, right=frozenset({1, 2})),),
+        "Negative controls: ways to measure that are wrong by a known amount",
+        (Table(("wrong way", "expected", "seen", "", "how"), rows, right=frozenset({1, 2})),),
     )
 
 

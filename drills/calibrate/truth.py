@@ -213,14 +213,16 @@ class Writer:
         return numbers(dsn, "SELECT number FROM truth_rows")
 
     def loss(self, survived: Iterable[int], struck: tuple[int, int]) -> tuple[int, int]:
-        """Bracket the loss in nanoseconds: disaster minus the first acknowledged write that is gone; (0, 0): none.
+        """Bracket the loss in nanoseconds: disaster minus the first acknowledged write that is gone.
 
         The first lost commit took effect between the send of the last survivor and its own acknowledgement.
         """
         there = set(survived)
         lost = [row for row in self.rows if row.acked is not None and row.number not in there]
         if not lost:
-            return 0, 0
+            # Nothing of ours is gone; a write of somebody else's may be, between our last one and the disaster.
+            last = max((row.sent for row in self.rows if row.acked is not None), default=struck[1])
+            return 0, max(0, struck[1] - last)
         kept = [row.sent for row in self.rows if row.number in there and row.number < lost[0].number]
         ends = max(lost[-1].acked or 0, struck[0]), max(lost[-1].acked or 0, struck[1])
         return max(0, ends[0] - (lost[0].acked or 0)), ends[1] - max(kept, default=lost[0].sent)

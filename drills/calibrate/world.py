@@ -72,7 +72,7 @@ class Service:
         assert self._process.stdin is not None  # noqa: S101 - made with a pipe
         try:
             self._process.stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
-        except OSError as error:
+        except (OSError, ValueError) as error:  # it has gone, or we have ended it
             raise DrillsError("the calibrated service has ended") from error
         earliest, latest = self._answer()
         return Moment(earliest, latest)

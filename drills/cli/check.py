@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-import gc
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
+from drills.cli.unswept import unswept
 from drills.errors import DrillsError, Invalid, Problem, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from drills.runbook.load import LoadedEnvironment, LoadedRunbook
     from drills.timeline.facts import Json
@@ -63,18 +62,6 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
             raise click.exceptions.Exit(error.exit_code) from error
 
     return wrapped
-
-
-@contextmanager
-def unswept() -> Generator[None]:
-    """Let the garbage collector rest: reading a file makes thousands of objects that all stay (a tenth of the time)."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
 
 
 _as_json = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")

@@ -153,11 +153,11 @@ def _objectives(claims: Facts) -> list[Facts]:
 
 
 def exit_code(state: State) -> int:
-    """Give the process's exit code for how the drill stands now; parked drills end with 0, they only rest."""
+    """Give the process's exit code for how the drill stands now: of a parked one nothing is proven yet."""
     if state.finished is not None:
         return state.finished.exit_code
     if state.parked:
-        return 0
+        return decide.EXIT_CODES[decide.Ending.RUNNING]
     verdicts = ("UNPROVEN",)
     return decide.EXIT_CODES[decide.ending(state, verdicts)]
 

@@ -97,7 +97,10 @@ def line(fact: dict[str, Any]) -> str:
         words[0] += f": {fact['phase']}"
     words.append(f"{show(fact['elapsed_s'])} in" if fact["phase"] != "over" else "over")
     words += [f"{one['step']} {show(one['elapsed_s'])}" for one in fact["running"]]
-    words += [f"`drills approve {name}`?" for name in fact["asks"]]
+    if fact["status"] in ("incomplete", "parked"):
+        words.append(f"nobody drives it: `drills resume {fact['drill']}`")
+    else:
+        words += [f"`drills approve {name}`?" for name in fact["asks"]]
     if fact["rto_so_far_s"] is not None:
         so_far, target = show(fact["rto_so_far_s"]), show(fact["rto_target_s"])
         words.append(f"RTO so far {so_far} of {target}")

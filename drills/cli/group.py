@@ -30,6 +30,8 @@ _TALK = "drills.cli.talk:COMMANDS"
 _CHECK = "drills.cli.check:COMMANDS"
 _SANDBOX = "drills.cli.sandbox:COMMANDS"
 _CALIBRATE = "drills.cli.calibrate:COMMANDS"
+_NUMBERS = "drills.cli.numbers:COMMANDS"
+_MEASURE = "drills.cli.measure:COMMANDS"
 
 GROUPS: dict[str, dict[str, Entry]] = {
     "Run a drill": {
@@ -46,6 +48,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "list": Entry(_SHOW, "All drills here, newest first."),
         "show": Entry(_SHOW, "The result of a drill."),
         "report": Entry(_SHOW, "The whole report: text, Markdown or JSON."),
+        "verify": Entry(_NUMBERS, "Recompute every number of a drill from its evidence."),
+        "history": Entry(_NUMBERS, "What all drills here show together."),
+        "compare": Entry(_NUMBERS, "Two drills, or a drill with those before it."),
+        "measure": Entry(_MEASURE, "Watch endpoints and print their outages. No runbook, no AWS."),
         "calibrate": Entry(_CALIBRATE, "Prove on this machine that what is measured is true."),
     },
     "Talk to a running drill": {

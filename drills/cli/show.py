@@ -82,7 +82,7 @@ def list_(output: str) -> None:
         (
             fact["drill"],
             toned(fact["status"]),
-            str(fact["exit_code"]),
+            figures.MISSING if fact["exit_code"] is None else str(fact["exit_code"]),
             figures.measured(fact["elapsed_s"]),
             fact["error"] or f"{fact['runbook']} ({fact['mode']})",
         )
@@ -114,11 +114,13 @@ def _listed(folder: Path) -> dict[str, Any]:
         plan = journal.pinned_plan([first])
         fact |= {"runbook": plan.runbook, "title": plan.title, "mode": plan.mode.value, "started": first.at.iso()}
         if isinstance(last.body, Finished):
-            word, code = last.body.status, last.body.exit_code
+            word, code, last_at = last.body.status, last.body.exit_code, last.at
         else:
             drill = folders.read(folder)
-            word, code = standing.status(drill.state, driven=drill.driven), standing.exit_code(drill.state)
-        fact |= {"status": word, "exit_code": code, "elapsed_s": last.at.since(first.at)}
+            word = standing.status(drill.state, driven=drill.driven)
+            code = None if drill.driven else standing.exit_code(drill.state)
+            last_at = SystemClock().now() if drill.driven else last.at
+        fact |= {"status": word, "exit_code": code, "elapsed_s": last_at.since(first.at)}
     except folders.UNFIT as error:
         fact["error"] = str(folders.damaged(folder / journal.FILE, error))
     return fact

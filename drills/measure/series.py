@@ -135,9 +135,11 @@ def change(before: Sequence[Figure], after: Sequence[Figure]) -> Change:
     mirrored = few.regression([_mirror(one) for one in before], [_mirror(one) for one in after])
     needs = _needs(len(before), len(after))
     why = up.why
+    if len(after) > 1 and before and up.p_low is not None and up.p_high is not None:
+        why = f"{up.why}, p = {max(up.p_low, up.p_high):.2g}"
     for side, found in (("above", up), ("below", mirrored)):
         if len(after) == 1 and found.p_low is not None and found.p_high is not None:
-            why = f"{found.why}, {side} all of them, p = {found.p_low:.2g}"
+            why = f"outside the range seen ({side} it), {len(before)} drills, p = {found.p_low:.2g}"
     return Change(up.claimed, mirrored.claimed, up.p_low, up.p_high, why, needs)
 
 
@@ -161,10 +163,10 @@ def _needs(before: int, after: int) -> str:
 def apart(one: Figure, other: Figure) -> tuple[Figure | None, str]:
     """Bound by how much ``other`` took longer than ``one``, and say what two drills alone show.
 
-    The bounds are None when neither side is bounded above.
+    The bounds are None when nothing bounds ``one`` from above.
     """
     low, high = other.low - one.top, other.top - one.low
-    bounds = None if -low == inf else Figure(low, None if high == inf else high)
+    bounds = None if low == -inf else Figure(low, None if high == inf else high)
     if low > 0:
         return bounds, "longer"
     if high < 0:

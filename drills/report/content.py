@@ -10,7 +10,7 @@ from drills.report.blocks import Command, Line, Part, Table, Tone, Words, toned
 
 if TYPE_CHECKING:
     from drills.report.blocks import Body, Cell
-    from drills.report.claims import Claims, ObjectiveClaim, RowsClaim
+    from drills.report.claims import Claims, FlapsClaim, ObjectiveClaim, RowsClaim
     from drills.report.result import DrillResult, StepResult
 
 MOST_KEPT = 20
@@ -85,9 +85,8 @@ def _availability(claims: Claims) -> Part | None:
     if (flaps := claims.flaps) is not None:
         count = "no flap" if not flaps.count else f"{flaps.count} flap{'s' if flaps.count > 1 else ''}"
         lines.append(
-            f"{count}; first success after {figures.measured(flaps.first_success_s)}, "
-            f"stable since {figures.measured(flaps.stable_since_s)}; "
-            f"down for {figures.measured(flaps.downtime_low_s)} to {figures.upper(flaps.downtime_high_s)}"
+            f"{count}; {_back(flaps)}; down for {figures.measured(flaps.downtime_low_s)} "
+            f"to {figures.upper(flaps.downtime_high_s)}"
         )
     if (tail := claims.dns_tail) is not None and (tail.low_s, tail.high_s) != (None, None):
         lines.append(
@@ -95,6 +94,14 @@ def _availability(claims: Claims) -> Part | None:
             "what clients that cache names waited longer than those that do not"
         )
     return Part("Availability", tuple(map(Line, lines))) if lines else None
+
+
+def _back(flaps: FlapsClaim) -> str:
+    if flaps.first_success_s is None:
+        return "the service was not seen to come back"
+    stable = figures.measured(flaps.stable_since_s)
+    since = f"stable since {stable}" if flaps.stable_since_s is not None else "never stable"
+    return f"first success after {figures.measured(flaps.first_success_s)}, {since}"
 
 
 def _rows(claims: Claims) -> Part | None:
@@ -126,7 +133,8 @@ def _steps(result: DrillResult, *, full: bool) -> Part | None:
         return None
     told = steps if len(steps) <= MOST_STEPS else tuple(one for one in steps if _speaks(one))[:MOST_STEPS]
     head = ("", "", "UTC", "took", "")
-    body: list[Body] = [Table(head, tuple(map(_step, told)), frozenset({3}), brief=not full)] if told else []
+    rows = tuple(_step(one, over=result.finished) for one in told)
+    body: list[Body] = [Table(head, rows, frozenset({3}), brief=not full)] if told else []
     if len(told) < len(steps):
         counts = Counter(one.status for one in steps)
         every = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
@@ -138,10 +146,12 @@ def _speaks(one: StepResult) -> bool:
     return one.status not in ("done", "waiting") or bool(one.mark) or one.attempts > 1
 
 
-def _step(one: StepResult) -> tuple[Cell, ...]:
+def _step(one: StepResult, *, over: bool) -> tuple[Cell, ...]:
     section = "" if one.section == "steps" else f"{one.section}: "
     if one.section == "guard" and one.status == "waiting":
         shown = Words("watched")
+    elif one.status == "waiting" and over:
+        shown = Words("not run", Tone.FAINT)
     else:
         shown = toned(one.status, "found done" if one.adopted else one.status)
     again = f"(attempt {one.attempts}) " if one.attempts > 1 else ""
@@ -213,13 +223,19 @@ def _observers(claims: Claims) -> Part | None:
 
 def _evidence(result: DrillResult) -> Part | None:
     rows = tuple(
-        (one.observer, f"{one.rows:,} rows", f"{one.file}  sha256 {one.sha256[:16]}") for one in result.evidence
+        (one.observer, f"{one.rows:,} rows", f"{_inside(one.file, result.drill)}  sha256 {one.sha256[:16]}")
+        for one in result.evidence
     )
     body: tuple[Body, ...] = (Table((), rows, frozenset({1})),) if rows else ()
     if result.source.head:
         chain = f"timeline: {result.events} events, chained; head {result.source.head[:16]}"
         body = (*body, Line(Words(chain, Tone.FAINT)))
     return Part("Evidence", body)
+
+
+def _inside(file: str, drill: str) -> str:
+    """Write a file of the drill's folder without the way to that folder, which another machine does not have."""
+    return file.rpartition(f"/{drill}/")[2]
 
 
 def _reality(claims: Claims, *, full: bool) -> Part | None:
@@ -238,7 +254,11 @@ def _reality(claims: Claims, *, full: bool) -> Part | None:
 
 
 def _subjects(things: tuple[str, ...]) -> str:
-    return ", ".join(one.partition(":")[0].rstrip(".") for one in things)
+    """Write the subjects as one enumeration: names such as PostgreSQL and AWS keep their capitals."""
+    subjects = [one.partition(":")[0].rstrip(".") for one in things]
+    return ", ".join(
+        one if place == 0 or one[1:2].isupper() else one[:1].lower() + one[1:] for place, one in enumerate(subjects)
+    )
 
 
 def _caveats(claims: Claims, *, full: bool) -> Part | None:

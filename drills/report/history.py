@@ -83,7 +83,9 @@ def document(found: History) -> dict[str, Any]:
     """Give the JSON form: for each kind the objectives, phases and steps with what may be said of them."""
     kinds: list[dict[str, Any]] = []
     for one in found.kinds:
-        parts: dict[str, Any] = {f"{what}s": [_course(each) for each in one.courses if each.what == what] for what in KINDS_OF_FIGURES}
+        parts: dict[str, Any] = {
+            f"{what}s": [_course(each) for each in one.courses if each.what == what] for what in KINDS_OF_FIGURES
+        }
         kinds.append({**asdict(one.kind), "drills": one.drills, "first": one.first, "last": one.last, **parts})
     return {"kinds": kinds, "left_out": [asdict(one) for one in found.left_out]}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from drills import __version__
 from drills.engine import decide
 from drills.engine.state import fold
 from drills.errors import JournalError
@@ -69,9 +70,13 @@ def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) ->
     """Check a drill whose chain has been found whole and whose plan could be read (that is how it came here)."""
     events = [_located(event, folder) for event in events]
     plan = state.plan
+    opened = next((one.body for one in events if isinstance(one.body, ev.Opened)), None)
+    by = "" if opened is None or opened.tool == __version__ else f", by drills {opened.tool} (this is {__version__})"
     checks = [
         Check("timeline", ok=True, detail=f"{len(events)} events, every link of the chain holds"),
-        Check("plan", ok=True, detail=f"{plan.runbook}: {len(plan.steps)} steps, {len(plan.objectives)} objectives"),
+        Check(
+            "plan", ok=True, detail=f"{plan.runbook}: {len(plan.steps)} steps, {len(plan.objectives)} objectives{by}"
+        ),
         *_evidence(events),
         *_claims(events, state),
     ]

@@ -50,6 +50,7 @@ def check_runbook(runbook: Runbook, works: Works, problems: Problems) -> Checked
         return Checked({}, {}, frozenset(), ())
     check_parameters(runbook.parameters, problems)
     _check_objectives(runbook, problems)
+    _check_empty(runbook, problems)
     _check_blocks(runbook, problems)
     _check_ids(runbook, listed, problems)
     scope = {name: one.default for name, one in runbook.parameters.items() if one.default is not None}
@@ -70,6 +71,15 @@ def check_runbook(runbook: Runbook, works: Works, problems: Problems) -> Checked
     judges = frozenset(one.step.id for one in listed if one.section == "after" and one.step.id)
     wanted = check_names(spoken(runbook, classes), runbook.parameters, Ancestry(needs, judges), problems)
     return Checked(traits, needs, reserve, wanted)
+
+
+def _check_empty(runbook: Runbook, problems: Problems) -> None:
+    """Check that nothing is written and left without a value: it would silently mean what its absence means."""
+    empty: list[Where] = [(name,) for name in runbook.model_fields_set if getattr(runbook, name) is None]
+    for one in runbook.listed():
+        empty += [(*one.where, name) for name in one.step.model_fields_set if getattr(one.step, name) is None]
+    for *above, name in empty:
+        problems.add((*above, name), f"{name} is empty; write its value, or remove the line")
 
 
 def _check_blocks(runbook: Runbook, problems: Problems) -> None:
@@ -109,7 +119,9 @@ def _check_ids(runbook: Runbook, listed: Iterable[Listed], problems: Problems) -
         if one.step.parallel is not None:
             continue
         if one.step.id is None:
-            if not problems.is_broken(one.where) and not problems.is_broken((*one.where, "id")):
+            if not any(
+                problems.is_broken(where) for where in (one.where, (*one.where, "id"), (*one.where, "parallel"))
+            ):
                 problems.add(one.where, "this step has no id; add one, as in 'id: promote'")
             continue
         _once(one.step.id, (*one.where, "id"), first, problems)
@@ -255,7 +267,7 @@ def _check_one_way(
         if found.kind is Kind.FAULT and one.step.only and Only.INCIDENT in one.step.only:
             problems.add((*one.where, "only"), "a fault never runs in an incident; remove 'incident'")
     moves = [one for one, found in changing if found.authority]
-    if runbook.no_fence is not None or not (moves or runbook.strategy in FAILOVER):
+    if runbook.no_fence is not None or problems.is_broken(("no_fence",)) or not (moves or runbook.strategy in FAILOVER):
         return
     if not any(_is_fence(one, found) for one, found in changing):
         near = (*moves[0].where, Kind.ACTION.value) if moves else ("strategy",)

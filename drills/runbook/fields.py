@@ -50,17 +50,22 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
-def _name(value: Any) -> str:
-    if isinstance(value, int | float | bool):
+def _refuse_number(value: Any) -> None:
+    if isinstance(value, bool):
+        raise _wrong(f"{str(value).lower()} is not text; write some text")
+    if isinstance(value, int | float):
         raise _wrong(f"{value} is not text; write it in quotes: '{value}'")
+
+
+def _name(value: Any) -> str:
+    _refuse_number(value)
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise _wrong(f"{value!r} is not a name; use letters, digits, '-' and '_', at most 64")
     return value
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, int | float | bool):
-        raise _wrong(f"{value} is not text; write it in quotes: '{value}'")
+    _refuse_number(value)
     if not isinstance(value, str) or not value.strip():
         raise _wrong("must be text, and not empty; write some")
     return value

@@ -49,8 +49,14 @@ def runbook_path(name: str, folder: Path = RUNBOOKS) -> Path:
     return _path(name, folder, "runbook")
 
 
-def environment_path(name: str, folder: Path = ENVIRONMENTS) -> Path:
-    """Find an environment by its path, its file's name or its own name; ``Usage`` names the nearest."""
+def environment_path(name: str, folder: Path = ENVIRONMENTS, book: Path | None = None) -> Path:
+    """Find an environment by its path, its file's name or its own name; ``Usage`` names the nearest.
+
+    Where ``folder`` is not there, the ``environments/`` that stands beside the folder of the runbook ``book`` is asked.
+    """
+    if book is not None and not folder.is_dir():
+        beside = book.resolve().parent.parent / ENVIRONMENTS
+        folder = beside if beside.is_dir() else folder
     return _path(name, folder, "environment")
 
 
@@ -100,8 +106,14 @@ def _path(name: str, folder: Path, what: str) -> Path:
 
     stems = sorted({path.stem for path in files(folder)} | (own.keys() - {""}))
     near = get_close_matches(name, stems, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"{folder}/ holds: {', '.join(stems) or 'none'}"
+    holds = f"{folder}/ holds: {', '.join(stems) or 'none'}" if folder.is_dir() else _nowhere(folder, what)
+    hint = f"did you mean {near[0]!r}?" if near else holds
     raise Usage(f"there is no {what} {name!r}; {hint}")
+
+
+def _nowhere(folder: Path, what: str) -> str:
+    where = Path.cwd()
+    return f"there is no folder {folder}/ in {where}; go to where it is, or give the path of the {what}'s file"
 
 
 def _own_name(path: Path, what: str) -> str:

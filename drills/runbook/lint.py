@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from drills.durations import show
 from drills.runbook.names import references
 from drills.runbook.order import topological
+from drills.runbook.problems import did_you_mean
 from drills.timeline.marks import Mark
 from drills.work import Evidence, Kind
 
@@ -31,6 +32,7 @@ def lint(runbook: Runbook, checked: Checked, problems: Problems) -> None:
     listed = tuple(runbook.listed())
     for one in listed:
         _step(one, checked, problems)
+        _place(one, problems)
     _past_no_return(listed, checked, problems)
     _measure(runbook, problems)
     _objectives(runbook, listed, checked, problems)
@@ -51,6 +53,14 @@ def _step(one: Listed, checked: Checked, problems: Problems) -> None:
         problems.warn(one.where, f"{step.id} {what}; add 'by_hand:' for the day when this tool is what is down")
     if step.at is None and any(each.head in ("from", "to") for each in references(step.with_)):
         problems.warn(one.where, f"{step.id} uses a site's values but has no 'at'; it acts at 'to'")
+
+
+def _place(one: Listed, problems: Problems) -> None:
+    """Warn of a place that looks like a misspelt direction: only an environment knows what places there are."""
+    at = one.step.at or ""
+    hint = did_you_mean(at, ("from", "to"))
+    if at not in ("from", "to") and "mean" in hint:
+        problems.warn((*one.where, "at"), f"{one.step.id}: {at!r} is taken for a place of the environment; {hint}")
 
 
 def _past_no_return(listed: Iterable[Listed], checked: Checked, problems: Problems) -> None:

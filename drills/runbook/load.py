@@ -9,8 +9,6 @@ from drills import yamldoc
 from drills.errors import Invalid, Problem
 from drills.runbook import find
 from drills.runbook.check import Checked, check_runbook
-from drills.runbook.check_environment import check_environment
-from drills.runbook.environment import Environment
 from drills.runbook.lint import lint
 from drills.runbook.model import Runbook
 from drills.runbook.problems import Problems, did_you_mean, read
@@ -19,6 +17,7 @@ from drills.runbook.works import Works
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from drills.runbook.environment import Environment
     from drills.yamldoc import Doc, Node
 
 _RUNBOOK: dict[str, Node] = {"runbook": "unnamed", "title": "untitled", "steps": []}
@@ -76,7 +75,10 @@ def load_environment(path: Path) -> LoadedEnvironment:
 
 
 def read_environment(doc: Doc, path: Path) -> LoadedEnvironment:
-    """Check an environment that has been parsed."""
+    """Check an environment that has been parsed. Whoever reads a runbook alone need not make its models."""
+    from drills.runbook.check_environment import check_environment
+    from drills.runbook.environment import Environment
+
     problems = Problems(doc)
     environment = read(Environment, problems, _ENVIRONMENT)
     if environment is not None:

@@ -69,6 +69,13 @@ class Target(Written):
     within: Span
     seen_by: tuple[Name, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _long_form(cls, value: Any) -> Any:
+        if mapping(value) is None:
+            raise ValueError("only rto and rpo have a short form; write a mapping: {from: MARK, to: MARK, within: 5m}")
+        return value
+
     SHORT: ClassVar[dict[str, tuple[Mark, Mark]]] = {
         "rto": (Mark.DISASTER, Mark.SERVICE_RESTORED),
         "rpo": (Mark.RECOVERY_POINT, Mark.DISASTER),

@@ -153,9 +153,9 @@ def _wrong_output(reference: Reference, value: Spoken, before: Ancestry) -> str:
 def check_parameters(parameters: Mapping[str, Parameter], problems: Problems) -> None:
     """Check that each default is of its declared type, and that no secret stands in the file."""
     for name, parameter in parameters.items():
-        if parameter.default is None:
-            continue
         where = ("parameters", name, "default")
+        if parameter.default is None or problems.is_broken(("parameters", name, "type")):
+            continue
         try:
             typed(parameter.type, parameter.default)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -23,15 +24,17 @@ Model = TypeVar("Model", bound=BaseModel)
 _ROUNDS = 4
 _SECTIONS = ("before", "guard", "steps", "after")
 _QUOTE = 60
-_CERTAIN = frozenset({"extra_forbidden", "missing", "sentence"})
+_BOUND = re.compile(r"(greater|less) than or equal to (\S+)")
+_MISPLACED = frozenset({"extra_forbidden", "missing"})
+_CERTAIN = _MISPLACED | {"sentence"}
 """Errors that no value of a name can mend: a work that says ``sentence`` has left out what is not known yet."""
 _REPAIRS: Mapping[str, str] = {
     "string_type": "write text, in quotes",
     "dict_type": "write a mapping, 'name: value' on each line",
     "model_type": "write a mapping, 'name: value' on each line",
     "mapping_type": "write a mapping, 'name: value' on each line",
-    "tuple_type": "write a list, as in [a, b]",
-    "list_type": "write a list, as in [a, b]",
+    "tuple_type": "write a list, with '- ' before each item",
+    "list_type": "write a list, with '- ' before each item",
     "int_type": "write a whole number",
     "int_parsing": "write a whole number",
     "float_parsing": "write a number",
@@ -77,7 +80,14 @@ class Problems:
                 continue
             where = (*prefix, *inside)
             self.broken.add(where)
-            self.add(where, sentence(one, model, subject))
+            # A short form, such as `rto: 5m`, is called what stands in the file.
+            written = inside if one["type"] in _MISPLACED else self._written(prefix, inside)
+            self.add(where, sentence({**one, "loc": written}, model, subject))
+
+    def _written(self, prefix: Where, inside: Where) -> Where:
+        while inside and not present(self.doc.data, (*prefix, *inside)):
+            inside = inside[:-1]
+        return inside
 
     def is_broken(self, where: Where) -> bool:
         """Whether the node at ``where`` itself could not be read."""
@@ -113,15 +123,36 @@ def sentence(error: ErrorDetails, model: type[BaseModel], subject: str = "") -> 
     head = f"{label}: " if label else ""
     if kind == "value_error":
         return f"{head}{message}"
-    given = repr(error["input"])
-    given = given if len(given) <= _QUOTE else f"{given[:_QUOTE]}..."
+    given: object = error["input"]
+    if given is None:
+        return f"{head}is empty; {_REPAIRS.get(kind, 'write a value')}, or remove the line"
+    shown = _shown(given)
     if kind in {"enum", "literal_error"}:
-        return f"{head}{given} is not known; write one of {message.partition('should be ')[2]}"
+        known = re.findall(r"'([^']*)'", message.partition("should be ")[2])
+        near = did_you_mean(str(given), known)
+        return f"{head}{shown} is not known; {near if 'mean' in near else _one_of(known)}"
+    if kind in {"tuple_type", "list_type"} and isinstance(given, str):
+        return f"{head}{shown} does not fit here; write a list, as in [{given}]"
     repair = _REPAIRS.get(kind)
     if repair is not None:
-        return f"{head}{given} does not fit here; {repair}"
+        return f"{head}{shown} does not fit here; {repair}"
+    bound = _BOUND.search(message)
+    if bound is not None:
+        return f"{head}{shown} does not fit here; write at {'least' if bound[1] == 'greater' else 'most'} {bound[2]}"
+    if kind == "string_too_short":
+        return f"{head}must not be empty; write some text"
     message = message[:1].lower() + message[1:]
-    return f"{head}{given} does not fit here: {message}"
+    return f"{head}{shown} does not fit here: {message}"
+
+
+def _one_of(known: Iterable[str]) -> str:
+    return f"write one of {', '.join(known)}"
+
+
+def _shown(given: object) -> str:
+    """Quote a value as it stands in the file, not too long."""
+    text = str(given).lower() if isinstance(given, bool) else repr(given)
+    return text if len(text) <= _QUOTE else f"{text[:_QUOTE]}..."
 
 
 def fields_at(model: type[BaseModel], where: tuple[str | int, ...]) -> tuple[str, ...]:
@@ -148,7 +179,8 @@ def read(model: type[Model], problems: Problems, instead: Mapping[str, Node]) ->
     """
     node = problems.doc.data
     if not isinstance(node, dict):
-        problems.add((), "is not a mapping; write 'name: value' on each line")
+        what = "is empty" if node is None else "is not a mapping"
+        problems.add((), f"{what}; write 'name: value' on each line")
         return None
     try:
         return model.model_validate(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
@@ -146,6 +147,7 @@ def _touches(path: Where, value: Node, open_at: set[Where]) -> bool:
     return any(place[: len(path)] == path for place in open_at)
 
 
+@cache
 def secret_fields(work: type[Spec]) -> frozenset[str]:
     """Give the fields that hold a secret: by what the field says of itself, or by its name."""
     marked: set[str] = set()

@@ -19,14 +19,14 @@ REAL: Final = (
     "The name server: real DNS answers with a TTL, changed when a Route 53 change takes effect",
     "The loss of a site: its processes are killed, or nothing reaches them any more; its replication is cut as well",
     "AWS API calls: real HTTP, botocore's retries and errors; every call is in audit.jsonl",
-    "Health checks, alarms, InService, modifying and replica lag: read from the processes, never assumed",
+    "What AWS says of health, alarms and replica lag: read from the processes, never assumed",
 )
 SIMULATED: Final = (
     "AWS itself: moto keeps the resources; what moto would only pretend is refused with 501 NotImplemented",
     "Regions: two groups of processes on one machine, one kernel and one clock; the WAN is a delaying proxy",
     "How long AWS takes: profile.yaml (network ACLs, DNS propagation, instance boot, health checks, metrics)",
     "Sizes: one PostgreSQL a site and one application process an instance; no load balancer, no storage snapshots",
-    "IAM: any role of the environment's accounts can be assumed, and no policy is evaluated",
+    "Permissions: any role of the environment's accounts can be assumed, and no policy is evaluated",
 )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from drills.aws.classify import mapped
 from drills.errors import Rejected
-from drills.services.spec import ActionSpec, ProbeSpec
+from drills.services.spec import ActionSpec, ProbeSpec, Wrong, refuse
 from drills.timeline.facts import Before, Facts, Receipt
 from drills.work import Aws, Observation, Undone
 
@@ -71,7 +71,8 @@ class SetCapacity(ActionSpec):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if not self.min <= self.desired <= self.max:
-            raise ValueError(f"min {self.min} <= desired {self.desired} <= max {self.max} must hold")
+            told = f"min {self.min} <= desired {self.desired} <= max {self.max} must hold; mend one of them"
+            refuse(self.name, [Wrong(("desired",), told)])
         return self
 
     @property

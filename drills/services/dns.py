@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field, model_validator
 
-from drills.services.spec import Duration, ProbeSpec
+from drills.services.spec import Duration, ProbeSpec, Wrong, refuse
 from drills.timeline.facts import Facts
 from drills.work import Aws, Observation
 
@@ -83,12 +83,12 @@ class DnsAnswers(ProbeSpec):
     address: str = Field(default="", description="The IPv4 or IPv6 address it should have.")
     target: str = Field(default="", description="The canonical name it should lead to.")
     only: bool = Field(default=True, description="Whether other addresses beside it are wrong.")
-    timeout: Duration = Field(default=timedelta(seconds=2), description="Limit of the look.")
+    timeout: Duration = Field(default=timedelta(seconds=2), gt=timedelta(0), description="Limit of the look.")
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
         if not self.address and not self.target:
-            raise ValueError("say which `address` or which `target` the name should have")
+            refuse(self.name, [Wrong((), "say which `address` or which `target` the name should have")])
         return self
 
     def observe(self, aws: Aws) -> Observation:

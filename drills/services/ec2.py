@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from drills.aws.classify import mapped
 from drills.errors import Rejected
-from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec
+from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec, Wrong, refuse
 from drills.services.tags import sentence
 from drills.timeline.facts import Before, Facts, Receipt
 from drills.work import Aws, Observation, Undone
@@ -52,7 +52,7 @@ class _Chosen(Spec):
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> Self:
         if bool(self.ids) == bool(self.tags):
-            raise ValueError("choose the instances by `ids` or by `tags`, one of the two")
+            refuse(self.name, [Wrong((), "choose the instances by `ids` or by `tags`, one of the two")])
         return self
 
     def _look(self, aws: Aws) -> _Seen:

@@ -66,7 +66,15 @@ async def _get(request: Request, resolver: str | None) -> Answer:
     except TimeoutError:
         return Answer(0, error=f"no answer within {request.timeout_s:g} s")
     except (aiohttp.ClientError, OSError) as error:
-        return Answer(0, error=str(error) or type(error).__name__)
+        return Answer(0, error=_plainly(error))
+
+
+def _plainly(error: Exception) -> str:
+    """Say why nothing came back, in the system's words: aiohttp's own name the host again and a TLS setting."""
+    import os
+
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error) or type(error).__name__
 
 
 def _resolver(address: str | None) -> Any:
@@ -122,7 +130,7 @@ class HttpAnswers(ProbeSpec):
     status: int = Field(default=200, ge=100, le=599, description="The status that is right.")
     body: str = Field(default="", description="Text that the body must hold.")
     header: str = Field(default="", description="Name, or Name: value.")
-    timeout: Duration = Field(default=timedelta(seconds=1), description="Limit of the whole look.")
+    timeout: Duration = Field(default=timedelta(seconds=1), gt=timedelta(0), description="Limit of the whole look.")
 
     @field_validator("url")
     @classmethod

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field
 
+from drills import durations
 from drills.aws.classify import mapped
 from drills.clock import NS, SystemClock
 from drills.services.spec import ActionSpec, Duration, ProbeSpec
@@ -176,7 +177,7 @@ class ReplicaLag(ProbeSpec):
         if lag_s < 0:
             return Observation(ok=False, detail=f"{self.db} does not replicate (ReplicaLag {lag_s:g})")
         limit_s = self.at_most.total_seconds()
-        detail = f"{self.db} is {lag_s:g} s behind, {limit_s:g} s are accepted"
+        detail = f"{self.db} is {durations.show(lag_s)} behind; {durations.show(limit_s)} is accepted"
         return Observation(ok=lag_s <= limit_s, detail=detail, value=Facts(lag_s=lag_s))
 
     def _lag_s(self, aws: Aws) -> float | None:

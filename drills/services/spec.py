@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
     from drills.yamldoc import Where
 
 
+LONGEST: Final = timedelta(days=30)
+
+
 def _duration(value: Any) -> Any:
-    return durations.parse(value) if isinstance(value, str) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        message = f"{value} has no unit: write {value}s, {value}m or {value}ms"
+        raise ValueError(message)  # noqa: TRY004 - pydantic collects no TypeError
+    span = durations.parse(value) if isinstance(value, str) else value
+    if isinstance(span, timedelta) and span > LONGEST:
+        raise ValueError(f"{value} is too long; write at most 30d")
+    return span
 
 
 Duration = Annotated[

@@ -1,0 +1,241 @@
+"""The doors of the numbers: verify what a drill claimed, and say what several drills show together."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drills.cli import folders
+from drills.errors import JournalError, Usage
+from drills.report import paint
+from drills.runtime.folder import home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from drills.report.comparing import Comparison
+    from drills.report.past import Kind, LeftOut, Past
+
+_NS = 1_000_000_000
+
+_OUTPUT = click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one object on stdout.",
+)
+
+
+def _json(value: object) -> None:
+    from drills.report import json
+
+    paint.put(sys.stdout, json.dumps(value))
+
+
+# -- verify ------------------------------------------------------------------------------------------------
+
+
+@click.command("verify")
+@click.argument("drill", required=False)
+@_OUTPUT
+def verify(drill: str | None, output: str) -> int:
+    """Recompute every number of DRILL from its stored events and its observers' files.
+
+    Exit 0: all equal. Exit 1: something differs or is damaged; each difference is named. Exit 3: something could
+    not be compared, as in a drill that never finished.
+    """
+    from drills.report import verify as verifying
+    from drills.report import verify_view
+
+    folder = folders.find(drill)
+    try:
+        read = folders.read(folder)
+    except JournalError as error:
+        found = verifying.damaged(folder.resolve().name, str(error))
+    else:
+        found = verifying.verify(folder, read.events, read.state, read.head)
+    if output == "json":
+        _json(verify_view.document(found))
+    else:
+        paint.show(sys.stdout, verify_view.parts(found))
+    return found.exit_code
+
+
+# -- history -----------------------------------------------------------------------------------------------
+
+
+@click.command("history")
+@click.option("--runbook", metavar="NAME", help="Only drills of this runbook.")
+@click.option("--since", metavar="DATE", help="Only drills from then on: 2026-01-10 or 2026-01-10T12:00 (UTC).")
+@_OUTPUT
+def history(runbook: str | None, since: str | None, output: str) -> None:
+    """Say what all drills here show together: per objective, phase and step.
+
+    Points below six drills; from six on the median with its 95 % interval. Misses with how often a drill may miss.
+    Rehearsals, runs, environments and directions are counted apart.
+    """
+    from drills.report import history as told
+
+    drills, left_out = _past([runbook] if runbook else [])
+    begin = _moment(since) if since else 0
+    found = told.history([one for one in drills if one.opened.utc_ns >= begin], left_out)
+    if output == "json":
+        _json(told.document(found))
+        return
+    paint.show(sys.stdout, told.parts(found))
+    if not found.kinds:
+        of = f" of {runbook}" if runbook else ""
+        paint.put(sys.stdout, f"there is no finished drill{of} in {home()}\n")
+
+
+# -- compare -----------------------------------------------------------------------------------------------
+
+
+@click.command("compare")
+@click.argument("drill", nargs=-1)
+@click.option("--runbook", metavar="NAME", multiple=True, help="One: only its drills. Two: the first with the second.")
+@click.option("--since", metavar="DATE", help="Drills before that moment with those from then on (UTC).")
+@click.option("--exit-code", is_flag=True, help="Exit 1 when an objective is claimed to have become slower.")
+@_OUTPUT
+def compare(
+    drill: tuple[str, ...], runbook: tuple[str, ...], since: str | None, output: str, *, exit_code: bool
+) -> int:
+    r"""Compare drills by objective, phase and step.
+
+    \b
+    drills compare A B                 two drills, the earlier one first
+    drills compare A                   one drill with all before it of its kind
+    drills compare                     the same for the newest
+    drills compare --since 2026-01-10  all before that day with all since, of each kind
+    drills compare --runbook OLD --runbook NEW
+
+    A drill is said to stand out, or a group to be slower, only at 5 % and only if the lower and the upper ends of
+    the bounds agree; where there are too few drills for that, it says how many it would take.
+    """
+    if len(drill) > 2 or len(runbook) > 2 or (drill and (since or runbook)) or (since and len(runbook) > 1):  # noqa: PLR2004 - two sides
+        raise Usage("compare takes one or two drills, or --since, or two --runbook; `drills compare --help` shows how")
+    if since:
+        found = _by_moment(since, runbook)
+    elif len(runbook) == 2:  # noqa: PLR2004 - two sides
+        found = _by_runbook(runbook)
+    else:
+        found = [_one_or_two(drill, runbook)]
+    _tell(found, output)
+    return 1 if exit_code and any(one.regressed for one in found) else 0
+
+
+def _tell(found: Sequence[Comparison], output: str) -> None:
+    from drills.report import comparing
+
+    if output == "json":
+        _json({"comparisons": [comparing.document(one) for one in found]})
+        return
+    for place, one in enumerate(found):
+        paint.put(sys.stdout, "\n" if place else "")
+        paint.show(sys.stdout, comparing.parts(one))
+
+
+def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...]) -> Comparison:
+    from drills.report.comparing import Side, groups, two_drills
+
+    if len(names) == 2:  # noqa: PLR2004 - two drills
+        first, second = sorted((_counted(folders.find(name)) for name in names), key=lambda one: one.opened.utc_ns)
+        return two_drills(Side(first.drill, (first,)), Side(second.drill, (second,)))
+    drills, _ = _past(runbook)
+    if not names and not drills:
+        raise Usage(f"there is no finished drill{f' of {runbook[0]}' if runbook else ''} in {home()}")
+    one = _counted(folders.find(names[0])) if names else max(drills, key=lambda each: each.opened.utc_ns)
+    kind, at = one.kind, one.opened.utc_ns
+    before = [each for each in drills if each.kind == kind and each.opened.utc_ns < at and each.drill != one.drill]
+    if not before:
+        raise Usage(f"no finished drill of {kind} was opened before {one.drill}: there is nothing to compare it with")
+    before.sort(key=lambda each: each.opened.utc_ns)
+    return groups(Side("all before it", tuple(before)), Side(one.drill, (one,)))
+
+
+def _by_moment(since: str, runbook: tuple[str, ...]) -> list[Comparison]:
+    from drills.report.comparing import Side, groups
+    from drills.report.past import by_kind
+
+    moment = _moment(since)
+    drills, _ = _past(runbook)
+    found: list[Comparison] = []
+    for kind, group in by_kind(drills):
+        before = tuple(one for one in group if one.opened.utc_ns < moment)
+        after = tuple(one for one in group if one.opened.utc_ns >= moment)
+        if before and after:
+            found.append(groups(Side(f"{kind}, before {since}", before), Side(f"{kind}, since {since}", after)))
+    if not found:
+        raise Usage(f"no kind of drill in {home()} has finished drills both before and since {since}")
+    return found
+
+
+def _by_runbook(runbook: tuple[str, ...]) -> list[Comparison]:
+    from drills.report.comparing import Side, groups
+    from drills.report.past import by_kind
+
+    sides = [by_kind(_past([name])[0]) for name in runbook]
+    found: list[Comparison] = []
+    for kind, before in sides[0]:
+        for other, after in sides[1]:
+            if _place(kind) == _place(other):
+                found.append(groups(Side(str(kind), tuple(before)), Side(str(other), tuple(after))))
+    if not found:
+        why = "of the same mode, environment and direction"
+        raise Usage(f"{runbook[0]} and {runbook[1]} have no finished drills {why} in {home()}")
+    return found
+
+
+def _place(kind: Kind) -> tuple[str, str, str]:
+    return kind.mode, kind.environment, kind.way
+
+
+# -- reading drills ----------------------------------------------------------------------------------------
+
+
+def _past(runbooks: Sequence[str]) -> tuple[list[Past], list[LeftOut]]:
+    """Read all drills here (of some runbooks), oldest first, and those that cannot be counted."""
+    from drills.report.past import LeftOut, past
+
+    drills: list[Past] = []
+    left_out: list[LeftOut] = []
+    for folder in reversed(folders.every()):
+        try:
+            state = folders.read(folder).state
+        except JournalError as error:
+            left_out.append(LeftOut(folder.name, str(error)))
+            continue
+        if runbooks and state.plan.runbook not in runbooks:
+            continue
+        one = past(folder.resolve().name, state)
+        if isinstance(one, LeftOut):
+            left_out.append(one)
+        else:
+            drills.append(one)
+    return drills, left_out
+
+
+def _counted(folder: Path) -> Past:
+    from drills.report.past import LeftOut, past
+
+    one = past(folder.resolve().name, folders.read(folder).state)
+    if isinstance(one, LeftOut):
+        raise Usage(f"{one.drill} cannot be compared: {one.why}")
+    return one
+
+
+def _moment(text: str) -> int:
+    """Read a day or a moment, UTC where it does not say."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Usage(f"{text!r} is no day and no moment; write 2026-01-10 or 2026-01-10T12:00") from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * _NS)
+
+
+COMMANDS: tuple[Any, ...] = (verify, history, compare)
