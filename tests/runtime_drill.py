@@ -341,6 +341,15 @@ def eventually(true: Callable[[], object], within_s: float = 15.0) -> float:
     return CLOCK.now().since(begun)
 
 
+def killed_at(drill: Drill, gate: str) -> None:
+    """Kill the drill's process while a work stands at one of its moments, and open the gate."""
+    drill.outside.close_gate(gate)
+    with drill.driven() as process:
+        eventually(lambda: drill.outside.is_at(gate))
+        process.kill()
+    drill.outside.open_gate(gate)
+
+
 if __name__ == "__main__":
     # Under its own name, so that the catalogue finds the same classes.
     from runtime_drill import main as drive_it

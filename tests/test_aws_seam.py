@@ -391,7 +391,7 @@ def run(
             raise errors[calls[0] - 1]
         return "done"
 
-    policy = Retry(clock=clock, chance=random.Random(7))  # noqa: S311 - jitter, the same in each run
+    policy = Retry(clock=clock, chance=random.Random(7))
     try:
         outcome: object = policy(
             call, attempts=attempts, limit_s=limit_s, reads=reads, on_retry=lambda n, why: told.append((n, why))

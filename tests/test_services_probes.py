@@ -448,6 +448,24 @@ def test_a_read_is_judged_by_true_or_false_and_nothing_else(world: World) -> Non
     assert look(expect="length(Subnets)") == (None, False)
     assert look(expect="length(Nowhere)") == (None, False)
     assert look(expect="`true`", fail="length(Subnets) > `2`") == (False, True)
+    first: dict[str, Any] = {"path": "Subnets[0].State"}
+    assert look(**first, equals="available") == look(**first, **{"in": ["pending", "available"]}) == (True, False)
+    assert look(**first, equals="gone") == (False, False)
+    assert look(**first, equals="gone", fails_on=["available"]) == (False, True)
+    assert look(path="Subnets[0].Nowhere", equals="available") == (None, False)
+    assert look(path="Subnets[0].Nowhere", equals=None) == (True, False)
+    assert look(path="Subnets[0].MapPublicIpOnLaunch", equals=0) == (False, False), "false is not 0"
+    for wrong, why in (
+        ({}, "either `expect`, or `path` with `equals` or `in`"),
+        ({"expect": "a", "path": "b", "equals": 1}, "either `expect`, or `path`"),
+        (first, "needs one of `equals` and `in`"),
+        ({**first, "equals": 1, "in": [1]}, "needs one of `equals` and `in`"),
+        ({"expect": "a", "equals": 1}, "go with `path`"),
+        ({"expect": "a", "fails_on": [1]}, "beside `expect` write `fail`"),
+        ({"path": "a [", "equals": 1}, "is no JMESPath"),
+    ):
+        with pytest.raises(ValidationError, match=why):
+            AwsRead.model_validate({**read, **wrong})
     with pytest.raises(ValidationError, match="does not only read"):
         AwsRead.model_validate({**read, "operation": "DeleteSubnet", "expect": "a"})
     with pytest.raises(ValidationError, match="reads a secret"):

@@ -75,7 +75,8 @@ def _files(events: Sequence[ev.Event]) -> dict[str, list[Path]]:
             path = Path(event.body.file)
             if path not in files.setdefault(event.body.observer, []):
                 files[event.body.observer].append(path)
-    return {name: [path for path in paths if path.exists()] for name, paths in files.items()}
+    there = {name: [path for path in paths if path.exists()] for name, paths in files.items()}
+    return {name: paths for name, paths in there.items() if paths}
 
 
 def _time_namespace(files: dict[str, list[Path]]) -> str:

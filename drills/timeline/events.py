@@ -182,7 +182,7 @@ class UndoFailed(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A stage of observing is over: baseline taken, service settled, evidence collected. ``ok`` None: gave up waiting."""
+    """A stage of observing is over: baseline taken, service settled, evidence collected. ``ok`` None: it gave up."""
 
     stage: str
     ok: bool | None
