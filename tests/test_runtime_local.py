@@ -119,7 +119,7 @@ def test_sigterm_parks_and_a_resume_goes_on(tmp_path: Path) -> None:
     with drill.driven() as process:
         drill.until(lambda state: "seen" in state.running)
         process.terminate()
-        assert process.wait(5) == 0
+        assert process.wait(5) == 3
     assert drill.state.parked
     assert drill.outside.effects == ["DO a"]
     drill.outside.make("seen")
@@ -138,7 +138,7 @@ def test_a_terminal_that_goes_away_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "effects"), [("chain", 6, ["DO a", "DO b", "UNDO b", "UNDO a"]), ("run", 0, ["DO a", "DO b"])]
+    ("name", "code", "effects"), [("chain", 6, ["DO a", "DO b", "UNDO b", "UNDO a"]), ("run", 3, ["DO a", "DO b"])]
 )
 def test_ctrl_c_without_a_terminal_aborts_a_rehearsal_and_parks_a_run(
     tmp_path: Path, name: str, code: int, effects: list[str]

@@ -75,9 +75,13 @@ class Bound:
 
 
 def declared_direction(place: LoadedEnvironment, to_site: str) -> tuple[str, str]:
-    """Take the direction a sandbox's file declares, before one is booted."""
+    """Take the direction a sandbox's file declares, before one is booted; ``Usage`` or ``Refused`` when it has none."""
     world = place.model.world
     primary = world.primary if world is not None else next(iter(place.model.sites))
+    if to_site and to_site not in place.model.sites:
+        raise Usage(f"there is no site {to_site!r}; {place.model.environment} has {', '.join(place.model.sites)}")
+    if to_site == primary and len(place.model.sites) > 1:
+        raise Refused(f"not started: {to_site} is where it begins, take another site; nothing was changed")
     others = [name for name in place.model.sites if name != primary]
     return primary, to_site or (others[0] if others else primary)
 

@@ -215,7 +215,9 @@ def print_(runbook: str, environment: str | None, from_site: str | None, to_site
     loaded = load_runbook(_file(runbook))
     plan = None
     if environment is not None:
-        plan = bound(loaded, load_environment(find.environment_path(environment)), from_site, to_site)
+        plan = bound(
+            loaded, load_environment(find.environment_path(environment, book=_file(runbook))), from_site, to_site
+        )
     elif from_site or to_site:
         raise Usage("--from and --to name sites of an environment; add --env NAME")
     click.echo(paper(loaded, plan))

@@ -68,10 +68,12 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     book, place = wish.files()
     if place.model.kind.value != "sandbox":
         raise Refused(f"not started: {environment} is {place.model.kind.value}, not a sandbox; nothing was changed")
+    mode = Mode.INCIDENT if as_ == "incident" else Mode.REHEARSE
+    if not standing:  # what is wrong with the wish is said before a sandbox is booted for it
+        Bound(book, place, *declared_direction(place, to_site), declared_world(place)).plan(wish, mode, ask=ask)
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
-    mode = Mode.INCIDENT if as_ == "incident" else Mode.REHEARSE
     with _world(place, standing, folder, outage) as (world, impose):
         sites = direction(place, world, to_site, mode, Accounts())
         compiled = Bound(book, place, *sites, world).plan(wish, mode, ask=ask)

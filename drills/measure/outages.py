@@ -1,8 +1,9 @@
 """Every outage one observer saw, with bounds on its beginning, its end and its length. No disaster, no runbook.
 
 An outage is a stretch that begins with the service down and ends at the first moment from which nothing was down
-for a whole window W (``stable_for``): flapping within it belongs to it. The bounds are those of a drill's RTO:
-beginnings from ``effect.incidents``, ends from ``rto.lower`` and ``rto.upper``.
+for a whole window W (``stable_for``): flapping within it belongs to it. Two outages between which no whole window
+can be shown (less than about W and a timeout apart) are told as one, whose end may be that of either. The bounds
+are those of a drill's RTO: beginnings from ``effect.incidents``, ends from ``rto.lower`` and ``rto.upper``.
 """
 
 from __future__ import annotations

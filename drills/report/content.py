@@ -131,15 +131,31 @@ def _steps(result: DrillResult, *, full: bool) -> Part | None:
     steps = result.steps
     if not steps:
         return None
+    quiet = () if full else tuple(one for one in steps if one.section != "steps" and not _speaks(one))
+    steps = tuple(one for one in steps if one not in quiet)
     told = steps if len(steps) <= MOST_STEPS else tuple(one for one in steps if _speaks(one))[:MOST_STEPS]
     head = ("", "", "UTC", "took", "")
     rows = tuple(_step(one, over=result.finished) for one in told)
     body: list[Body] = [Table(head, rows, frozenset({3}), brief=not full)] if told else []
+    if quiet:
+        body.append(Line(Words(f"and {_counted(quiet, over=result.finished)}", Tone.FAINT)))
     if len(told) < len(steps):
         counts = Counter(one.status for one in steps)
         every = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
         body.append(Line(Words(f"of {len(steps):,} steps in all: {every}", Tone.FAINT)))
     return Part("Steps", tuple(body))
+
+
+def _counted(quiet: tuple[StepResult, ...], *, over: bool) -> str:
+    """Count the probes around the steps that had nothing to object to: ``before: 4 done, guard: 1 watched``."""
+
+    def word(one: StepResult) -> str:
+        if one.status != "waiting":
+            return one.status
+        return "watched" if one.section == "guard" else "not run" if over else one.status
+
+    counts = Counter((one.section, word(one)) for one in quiet)
+    return ", ".join(f"{section}: {count} {what}" for (section, what), count in counts.items())
 
 
 def _speaks(one: StepResult) -> bool:
@@ -185,12 +201,10 @@ def _remains(result: DrillResult) -> Part | None:
             body.append(Line(Words(f"{one.step} ({one.what}): {one.why}", Tone.BAD), mark="!"))
             body += [Command(one.by_hand)] if one.by_hand and not gone else []
     kept = [one for one in result.remains if not one.trouble]
-    if kept and gone:
-        body.append(Line(Words(", ".join(one.step for one in kept[:MOST_KEPT]), Tone.FAINT)))
-    elif kept:
+    if kept and not gone:
         rows = ((one.step, one.what, f"one way: {one.why}" if one.one_way else one.why) for one in kept[:MOST_KEPT])
         body.append(Table((), tuple(rows)))
-    if len(kept) > MOST_KEPT:
+    if len(kept) > MOST_KEPT and not gone:
         body.append(Line(Words(f"and {len(kept) - MOST_KEPT:,} more", Tone.FAINT)))
     commands = tuple(line for one in kept if not one.one_way for line in one.by_hand)
     if commands and not gone and (result.finished or result.status == "held"):

@@ -1,0 +1,394 @@
+"""Verify, history and compare: on drills with real evidence files, whole and tampered with, and on many drills."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from measure_drill import LOST, S, Story, ledger, watch
+from report_drills import CLAIMS, OBJECTIVES, claiming, failover, keep, shifted, simulate
+from report_drills import drills as process
+
+from drills.cli.main import main
+from drills.clock import Stamp
+from drills.engine.plan import AvailabilityWatch, DataWatch, Mode
+from drills.engine.state import fold
+from drills.observe.reader import appending
+from drills.observe.recorder import Recorder
+from drills.observe.store import seal
+from drills.report.judging import judged_claims
+from drills.runtime.journal import Journal
+from drills.testing import plan, step
+from drills.timeline import codec
+from drills.timeline import events as ev
+from drills.timeline.facts import Facts, Json, Receipt
+from drills.timeline.marks import Mark
+from drills.timeline.samples import Samples
+from drills.work import Evidence, Kind
+
+DRILL = "20260101-000000-orders-aaaa"
+
+
+def record(file: Path, story: Story, *, rows: Samples | None) -> None:
+    """Write one observer's file: availability where rows are given, else a ledger and what its reader found."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    one = ledger(story)
+    recorder = Recorder(file, watch(story).header if rows is not None else one.header)
+    batch = recorder.take()
+    if rows is not None:
+        batch.samples.extend(rows)
+    else:
+        batch.markers.extend(one.book.markers)
+    assert recorder.flush(batch, []) == ""
+    recorder.close()
+    if rows is None:
+        with appending(file) as run:
+            run.executemany(
+                "INSERT INTO recovered VALUES (?, ?, ?, ?, ?)",
+                [(row.round, row.read_at, row.writer, row.seq, row.primary) for row in one.book.recovered],
+            )
+            run.executemany(
+                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?)",
+                [(row.round, row.started, row.ended, row.server, row.complete) for row in one.book.rounds],
+            )
+
+
+def lived(folder: Path, story: Story | None = None) -> Path:
+    """Write a drill as it is after a failover that was watched: journal, evidence, and claims judged from both."""
+    story = story or Story()
+    lose = step("lose", Kind.FAULT, mark=Mark.DISASTER, evidence=(Evidence.REPLICATION_CUT,), uses="site.isolate")
+    pinned = plan(lose, step("promote", Kind.ACTION, "lose"), runbook="orders", mode=Mode.REHEARSE)
+    pinned = replace(
+        pinned,
+        objectives=OBJECTIVES,
+        availability=(AvailabilityWatch("service", "http://orders.test/healthz", header="X-Drills-Site"),),
+        data=(DataWatch("orders", "orders", "env:OLD", "env:NEW"),),
+    )
+    service, orders = folder / "observers" / "service.db", folder / "observers" / "orders.db"
+    with Journal.create(folder) as journal:
+        record(service, story, rows=watch(story).samples)
+        record(orders, story, rows=None)
+        told = timeline(codec.dump(pinned), service, orders)
+        events = [ev.Event(number, stamp(at), body) for number, (at, body) in enumerate(told, 1)]
+        journal.append(events)
+        claims = judged_claims(folder, fold(pinned, events))
+        real: list[Json] = ["PostgreSQL"]
+        claims = Facts(**{**claims, "real": real})
+        journal.append([ev.Event(len(events) + 1, stamp(21), ev.Finished("met", 0, claims))])
+    return folder
+
+
+def timeline(pinned: str, service: Path, orders: Path) -> list[tuple[float, ev.Body]]:
+    """Tell a failover, in seconds from the loss."""
+    seals = {file: seal(file) for file in (service, orders)}
+    sealed = [ev.Sealed(f.stem, str(f), one.rows, one.first, one.last, one.sha256) for f, one in seals.items()]
+    return [
+        (-20, ev.Opened(DRILL, "0", "ana@host", pinned)),
+        (-16, ev.Watching("service", str(service), 1, "1")),
+        (-16, ev.Watching("orders", str(orders), 2, "1")),
+        (-15, ev.Ready("watch", ok=True, detail="")),
+        (-0.1, ev.Ready("baseline", ok=True, detail="")),
+        (-0.01, ev.Started("lose", 1)),
+        (0.01, ev.Performed("lose", Receipt())),
+        (0.02, ev.Effective("lose", ok=True, detail="gone")),
+        (0.02, ev.Ended("lose", ev.Outcome.DONE, "gone")),
+        (0.1, ev.Started("promote", 1)),
+        (3.1, ev.Ended("promote", ev.Outcome.DONE, "promoted")),
+        (19, ev.Ready("settled", ok=True, detail="")),
+        *((20.0, one) for one in sealed),
+        (20, ev.Ready("collected", ok=True, detail="")),
+    ]
+
+
+def stamp(at_s: float) -> Stamp:
+    return Stamp(1_767_225_600_000_000_000 + round(at_s * S), LOST + round(at_s * S), "host/boot")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lived(tmp_path_factory.mktemp("whole") / DRILL).parent
+
+
+@pytest.fixture
+def home(whole: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage; the original stays whole, so that only the copy's own files can differ."""
+    shutil.copytree(whole / DRILL, tmp_path / DRILL)
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How the door answered."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def drills(home: Path, *words: str) -> Ran:
+    """Go through the one door in this process: a process for each of so many questions would take a minute."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("DRILLS_HOME", str(home))
+        code = main(words)
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def verified(home: Path) -> tuple[int, dict[str, Any]]:
+    ran = drills(home, "verify", "--output", "json")
+    assert ran.stderr == ""
+    told = json.loads(ran.stdout)
+    assert told["exit_code"] == ran.returncode
+    return ran.returncode, told
+
+
+def checks(told: dict[str, Any]) -> dict[str, bool | None]:
+    return {one["name"]: one["ok"] for one in told["checks"]}
+
+
+def apart(told: dict[str, Any]) -> list[str]:
+    return [text for one in told["checks"] for text in one["differences"]]
+
+
+def change(file: Path, statement: str, *values: object) -> None:
+    with sqlite3.connect(file) as run:
+        assert run.execute(statement, values).rowcount > 0
+    run.close()
+
+
+def test_a_drill_as_it_was_written_is_verified(home: Path) -> None:
+    code, told = verified(home)
+    assert code == 0, apart(told)
+    assert set(checks(told).values()) == {True}
+    assert {"timeline", "plan", "evidence of service", "verdicts", "rows", "phases", "ending"} <= checks(told).keys()
+    ran = process(home, "verify", DRILL)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    text = ran.stdout
+    assert "VERIFIED: every number follows from the stored evidence" in text
+    assert "rto MET, rpo MET" in text
+
+
+def test_a_flipped_bit_in_the_journal_is_named(home: Path) -> None:
+    journal = home / DRILL / "journal.db"
+    change(journal, "update events set line = replace(line, 'promoted', 'promotee') where seq = 11")
+    code, told = verified(home)
+    assert (code, checks(told)) == (1, {"timeline": False})
+    assert "event 11 was changed after it was written" in told["checks"][0]["detail"]
+
+
+def test_a_flipped_bit_in_the_journals_pages_is_a_sentence_and_no_traceback(home: Path) -> None:
+    file = home / DRILL / "journal.db"
+    change(file, "update events set link = link where seq = 1")
+    data = bytearray(file.read_bytes())
+    at = data.index(b'"promoted"') + 3
+    data[at] ^= 1
+    file.write_bytes(data)
+    code, told = verified(home)
+    assert code == 1
+    assert checks(told)["timeline"] is False
+
+
+def test_a_changed_sample_is_named_by_its_seal_and_by_the_numbers_it_moves(home: Path) -> None:
+    file = home / DRILL / "observers" / "service.db"
+    change(file, "update samples set up = 0, by = 0, hard = 1 where sent between ? and ?", LOST + 5 * S, LOST + 7 * S)
+    code, told = verified(home)
+    assert code == 1
+    assert checks(told)["evidence of service"] is False
+    assert checks(told)["evidence of orders"] is True
+    assert any(one.startswith("service.sha256: sealed '") for one in apart(told))
+    assert any(one.startswith("objectives.rto.high_s: claimed 5") for one in apart(told)), apart(told)
+
+
+def test_one_lost_marker_row_changes_the_rows(home: Path) -> None:
+    file = home / DRILL / "observers" / "orders.db"
+    change(file, "delete from recovered where seq = (select max(seq) from recovered)")
+    code, told = verified(home)
+    assert code == 1
+    assert (checks(told)["rows"], checks(told)["evidence of orders"]) == (False, False)
+    assert any(one.startswith("rows.lost: claimed ") for one in apart(told))
+
+
+def test_a_missing_observer_file_is_named(whole: Path, tmp_path: Path) -> None:
+    lived(tmp_path / DRILL)
+    (tmp_path / DRILL / "observers" / "service.db").unlink()
+    code, told = verified(tmp_path)
+    assert code == 1
+    missing = next(one for one in told["checks"] if one["name"] == "evidence of service")
+    assert missing["ok"] is False
+    assert "service.db is missing; it was sealed with" in missing["detail"]
+    assert "objectives.rto.verdict: claimed 'MET', recomputed 'UNPROVEN'" in apart(told)
+    assert verified(whole)[0] == 0
+
+
+def test_evidence_that_is_no_file_of_ours_any_more_is_a_clear_error(home: Path) -> None:
+    file = home / DRILL / "observers" / "service.db"
+    file.with_name("service.db-wal").unlink(missing_ok=True)
+    file.write_bytes(b"nothing of the kind\n" * 500)
+    ran = process(home, "verify")
+    assert ran.returncode == 1
+    assert "service.db" in ran.stdout.replace("\n", "")
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("lie", "named"),
+    [
+        ({"status": "missed"}, "finished.status: claimed 'missed', recomputed 'met'"),
+        ({"exit_code": 1}, "finished.exit_code: claimed 1, recomputed 0"),
+    ],
+)
+def test_an_ending_that_does_not_follow_is_named(tmp_path: Path, lie: dict[str, Any], named: str) -> None:
+    told = told_otherwise(tmp_path, lambda body: {**body, **lie})
+    assert apart(told) == [named]
+
+
+def test_a_number_claimed_better_than_it_was_is_named(tmp_path: Path) -> None:
+    def better(body: dict[str, Any]) -> dict[str, Any]:
+        body["claims"]["objectives"][0]["high_s"] = 1.5
+        body["claims"]["phases"].pop()
+        return body
+
+    told = told_otherwise(tmp_path, better)
+    assert {"objectives": False, "phases": False, "verdicts": True}.items() <= checks(told).items()
+    assert any(one.startswith("objectives.rto.high_s: claimed 1.5, recomputed 5") for one in apart(told))
+
+
+def told_otherwise(home: Path, lie: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Rewrite the last event with an unbroken chain, as somebody would who knows how, and verify."""
+    lived(home / "true" / DRILL)
+    with Journal.open(home / "true" / DRILL) as journal:
+        events = journal.read()
+    last = events[-1]
+    assert isinstance(last.body, ev.Finished)
+    body = lie(json.loads(codec.dump(last.body)))
+    told = ev.Finished(body["status"], body["exit_code"], Facts(**body["claims"]))
+    keep(home, DRILL, [*events[:-1], ev.Event(last.seq, last.at, told)])
+    shutil.copytree(home / "true" / DRILL / "observers", home / DRILL / "observers")
+    code, found = verified(home)
+    assert code == 1
+    return found
+
+
+def test_a_drill_whose_end_was_cut_off_is_not_verified(tmp_path: Path) -> None:
+    keep(tmp_path, DRILL, simulate(failover(), cut=9))
+    code, told = verified(tmp_path)
+    assert code == 3
+    assert checks(told)["claims"] is None
+
+
+# -- several drills ----------------------------------------------------------------------------------------
+
+
+def figure(low_s: float, high_s: float | None, verdict: str = "MET") -> Facts:
+    """Claims with one objective."""
+    rto: dict[str, Json] = {"name": "rto", "best_s": None, "target_s": 300.0, "why": "", "decided_by": ""}
+    rto |= {"low_s": low_s, "high_s": high_s, "verdict": verdict}
+    objectives: list[Json] = [rto]
+    return Facts(**{**CLAIMS, "objectives": objectives})
+
+
+def keep_many(home: Path, lows: list[float], runbook: str = "orders", first_day: int = 0) -> None:
+    """Write one drill a day, each with an RTO of [low, low + 0.5] s."""
+    lasted = simulate(failover(runbook=runbook))
+    for day, low in enumerate(lows, first_day):
+        events = claiming(shifted(lasted, day * 86_400), figure(low, low + 0.5), "met", 0)
+        keep(home, f"{day:03}-{runbook}", events)
+
+
+def test_history_below_six_drills_shows_points_and_makes_no_claim(tmp_path: Path) -> None:
+    keep_many(tmp_path, [7.0, 9.0, 8.0, 7.5, 8.5])
+    keep(tmp_path, "z-unfinished", simulate(failover(), cut=9))
+    told = json.loads(drills(tmp_path, "history", "--output", "json").stdout)
+    (kind,) = told["kinds"]
+    (rto,) = kind["objectives"]
+    assert [one["low"] for one in rto["points"]] == [7.0, 9.0, 8.0, 7.5, 8.5]
+    assert (rto["largest"], rto["median"], rto["interval"]) == ({"low": 9.0, "high": 9.5}, None, None)
+    assert rto["needs"] == ["a median with its interval needs 6 drills", "a 90th percentile needs 29"]
+    assert round(rto["misses"]["at_most"], 2) == 0.45
+    assert told["left_out"] == [{"drill": "z-unfinished", "why": "it has not finished"}]
+    assert [one["name"] for one in kind["steps"]][:2] == ["ready", "lose"]
+    text = drills(tmp_path, "history").stdout
+    assert "missed in 0 of 5 decided drills" in text
+    assert "not said: a median with its interval needs 6 drills" in text
+
+
+def test_history_from_six_drills_gives_the_median_with_its_interval_over_both_ends(tmp_path: Path) -> None:
+    keep_many(tmp_path, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    told = json.loads(drills(tmp_path, "history", "--runbook", "orders", "--output", "json").stdout)
+    rto = told["kinds"][0]["objectives"][0]
+    assert (rto["median"], rto["interval"]) == ({"low": 3.5, "high": 4.0}, {"low": 1.0, "high": 6.5})
+    assert rto["confidence"] == 0.96875
+    assert json.loads(drills(tmp_path, "history", "--runbook", "other", "--output", "json").stdout)["kinds"] == []
+
+
+def test_two_drills_are_told_apart_only_where_their_bounds_do_not_meet(tmp_path: Path) -> None:
+    keep_many(tmp_path, [7.0, 7.3, 9.0])
+    same = json.loads(drills(tmp_path, "compare", "000", "001", "--output", "json").stdout)["comparisons"][0]
+    assert same["objectives"][0]["answer"] == "not told apart"
+    longer = json.loads(drills(tmp_path, "compare", "002", "000", "--output", "json").stdout)["comparisons"][0]
+    (rto,) = longer["objectives"]
+    assert (longer["before"]["name"], rto["answer"]) == ("000-orders", "longer")
+    assert rto["longer_by"] == {"low": 1.5, "high": 2.5}
+
+
+@pytest.mark.parametrize(("earlier", "claimed"), [(18, False), (19, True)])
+def test_one_drill_stands_out_only_from_nineteen_others(tmp_path: Path, earlier: int, *, claimed: bool) -> None:
+    keep_many(tmp_path, [7.0] * earlier + [9.0])
+    ran = drills(tmp_path, "compare", "--exit-code", "--output", "json")
+    found = json.loads(ran.stdout)["comparisons"][0]
+    (rto,) = found["objectives"]
+    assert rto["p_low"] == 1 / (earlier + 1)
+    assert rto["why"].startswith(f"outside the range seen (above it), {earlier} drills")
+    assert (rto["answer"], ran.returncode) == (("slower", 1) if claimed else ("no claim", 0))
+    assert bool(rto["needs"]) is not claimed
+
+
+def test_two_groups_differ_only_if_both_ends_agree(tmp_path: Path) -> None:
+    keep_many(tmp_path, [5.0, 5.1, 5.2, 7.0, 7.1, 7.2])
+    day = "2023-11-17T22:13:20"  # the fourth drill
+    ran = drills(tmp_path, "compare", "--since", day, "--exit-code", "--output", "json")
+    found = json.loads(ran.stdout)["comparisons"][0]
+    assert (found["before"]["n"], found["after"]["n"], ran.returncode) == (3, 3, 1)
+    (rto,) = found["objectives"]
+    assert (rto["answer"], rto["p_low"], rto["p_high"]) == ("slower", 0.05, 0.05)
+    assert "ready" in {one["name"] for one in found["steps"]}
+    too_few = drills(tmp_path, "compare", "--since", "2023-11-18T22:13:20", "--output", "json")
+    (rto,) = json.loads(too_few.stdout)["comparisons"][0]["objectives"]
+    assert rto["answer"] == "no claim"
+    assert rto["needs"] == "4 and 2 drills cannot show a change at 5 %; 4 and 3 could"
+
+
+def test_two_runbooks_are_compared_by_the_same_names(tmp_path: Path) -> None:
+    keep_many(tmp_path, [7.0, 7.1, 7.2])
+    keep_many(tmp_path, [5.0, 5.1, 5.2], "orders-new", 10)
+    words = ("--runbook", "orders", "--runbook", "orders-new")
+    found = json.loads(drills(tmp_path, "compare", *words, "--output", "json").stdout)["comparisons"][0]
+    assert found["objectives"][0]["answer"] == "faster"
+    assert any("different kinds" in note for note in found["notes"])
+    assert "faster" in drills(tmp_path, "compare", *words).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("compare", "a", "b", "c"), "one or two drills"),
+        (("compare", "--since", "tomorrow"), "'tomorrow' is no day"),
+        (("compare", "--since", "2030-01-01"), "both before and since"),
+        (("compare", "000"), "nothing to compare it with"),
+        (("compare", "--runbook", "x"), "there is no finished drill of x"),
+        (("verify", "nothing"), "there is no drill 'nothing'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_a_reason(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    keep_many(tmp_path, [7.0, 8.0])
+    ran = drills(tmp_path, *words)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert says in ran.stderr
