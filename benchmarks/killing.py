@@ -48,6 +48,8 @@ class Case:
     stands: frozenset[str]
     calls: Counter[str]
     undo: bool = False
+    may_miss: frozenset[str] = frozenset()
+    """Calls that come in pairs or not at all: the fence is a best effort, and the drill may turn back without it."""
 
 
 def variants(folder: Path) -> list[Case]:
@@ -67,7 +69,14 @@ def variants(folder: Path) -> list[Case]:
     everything = frozenset({"lose", "fence", "scale", "promote", "shift"})
     return [
         Case("goes well", RUNBOOK, ("met", 0), everything, MADE + PROMOTED + SHIFTED),
-        Case("fails before the point of no return", fails, ("failed", 9), frozenset(), MADE + UNMADE),
+        Case(
+            "fails before the point of no return",
+            fails,
+            ("failed", 9),
+            frozenset(),
+            MADE + UNMADE,
+            may_miss=frozenset({"CreateSecurityGroup", "ModifyDBInstance", "DeleteSecurityGroup"}),
+        ),
         Case(
             "held past it, then undone",
             held,

@@ -31,6 +31,7 @@ __all__ = [
     "Place",
     "Probe",
     "Reversible",
+    "Target",
     "Undone",
 ]
 
@@ -71,6 +72,14 @@ class Observation:
     final: bool = False
     again_s: float | None = None
     happened_utc_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing a change would touch: its id, and its tags; None where it cannot be tagged."""
+
+    id: str
+    tags: Facts | None = None
 
 
 class Aws(Protocol):
@@ -122,6 +131,10 @@ class Action(Protocol):
     authority: ClassVar[bool]
     holds_authority: ClassVar[bool]
     idempotent: ClassVar[bool]
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name everything the change would touch. Reads only; asked by the scope gate before anything is changed."""
+        ...
 
     def capture(self, aws: Aws) -> Before:
         """Read what will be changed. Reads only."""

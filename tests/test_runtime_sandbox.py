@@ -135,6 +135,8 @@ def test_a_drill_in_a_standing_sandbox_is_killed_twice_and_ends_as_an_unbroken_o
             command("resume"), env=environment(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         until(tmp_path, lambda state: state.progress["promote"].started is not None)
+        refused(drills(tmp_path, "resume"), 1, "is driven by another process")
+        refused(drills(tmp_path, "rehearse", runbook(tmp_path), "--in", "default", "--to", "east"), 4, "not started")
         resume.kill()
         resume.wait()
         assert all(start(pid) == began for pid, began in observers.items())
@@ -154,6 +156,10 @@ def test_a_drill_in_a_standing_sandbox_is_killed_twice_and_ends_as_an_unbroken_o
         eventually(lambda: not any(start(pid) == began for pid, began in observers.items()), within_s=2.0)
     finally:
         drills(tmp_path, "sandbox", "down")
+
+
+def refused(ran: subprocess.CompletedProcess[str], code: int, why: str) -> None:
+    assert (ran.returncode, why in ran.stderr) == (code, True), ran.stderr
 
 
 def effects(audit: list[dict[str, Any]]) -> Counter[str]:

@@ -74,8 +74,10 @@ def _take_over(folder: Path, output: str) -> None:
     from drills.aws.sessions import Accounts
     from drills.cli.compose import shown, take_over, tell
     from drills.cli.target import target_lock
-    from drills.runtime.journal import read_drill
+    from drills.runtime.journal import Journal, read_drill
     from drills.sandbox import lifecycle
+
+    Journal.take(folder).close()  # whoever drives this very drill also holds its target, and is the one to be named
 
     def outside(compiled: Plan) -> None:
         lifecycle.impose(lifecycle.find(Path(compiled.world)), compiled.from_site)

@@ -112,6 +112,7 @@ def _world(
 @_output
 def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], output: str) -> None:
     """Show what `run` would do, where, with which permissions, and what would refuse. Makes no write."""
+    from drills import catalog
     from drills.aws.sessions import Accounts
     from drills.engine import gates
     from drills.report import plan_view
@@ -126,7 +127,7 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
     accounts = Accounts()
     sites = direction(place, None, to_site, Mode.RUN, accounts)
     compiled = Bound(book, place, *sites).plan(wish, Mode.RUN, ask=False)
-    answers = tuple(gates.ask(compiled, accounts))
+    answers = tuple(gates.ask(compiled, accounts, catalog.load))
     click.echo(plan_view.show_plan(compiled, answers, output=output))
     if any(answer.ok is not True for answer in answers):
         raise SystemExit(Refused.exit_code)
@@ -177,6 +178,7 @@ def incident(  # noqa: PLR0913 - what the command line says
 
 
 def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str) -> None:
+    from drills import catalog
     from drills.aws.sessions import Accounts
     from drills.cli.compose import at_a_terminal
     from drills.engine import gates
@@ -188,7 +190,7 @@ def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str
     accounts = Accounts()
     sites = direction(place, None, wish.to_site, mode, accounts)
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
-    answers = tuple(gates.ask(compiled, accounts))
+    answers = tuple(gates.ask(compiled, accounts, catalog.load))
     for answer in answers:
         click.echo(f"{answer.gate}: {'yes' if answer.ok else 'NO'}: {answer.detail}", err=True)
     gates.refuse(answers, mode)

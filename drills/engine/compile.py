@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
 from drills.engine.plan import (
+    Allowed,
     AvailabilityWatch,
     DataWatch,
     Finally,
@@ -92,6 +93,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         service=book.service or "",
         severity=book.severity or "",
         owner=book.owner or "",
+        scope=Allowed(Facts(**place.scope.tags), place.scope.max_targets, place.scope.allow) if place.scope else None,
         parameters=Facts(**{name: value for name, value in chosen.items() if name not in secrets}),
         finally_=_finally(runbook),
         failback=book.finally_.failback or "",

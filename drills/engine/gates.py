@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from drills.engine.execute import Accounts
-    from drills.engine.plan import Plan, Step
-    from drills.work import Observation, Place
+    from drills.engine.plan import Allowed, Plan, Step
+    from drills.work import Observation, Place, Target
 
 NEEDED_IN_AN_INCIDENT = ("account", "direction")
 
@@ -50,11 +50,12 @@ def direction(
     return (active[0] if len(active) == 1 and not doubtful else ""), said
 
 
-def ask(plan: Plan, accounts: Accounts) -> Iterator[Gated]:
+def ask(plan: Plan, accounts: Accounts, load: Callable[[Kind, str], Any]) -> Iterator[Gated]:
     """Answer every gate for a plan, in order. Reads only."""
     for place in _distinct(plan):
         yield _account(place, accounts)
     yield _regions(plan)
+    yield from _scope(plan, accounts, load)
     yield _one_way(plan)
 
 
@@ -97,3 +98,40 @@ def _one_way(plan: Plan) -> Gated:
     ways = [f"{step.id} ({step.one_way})" for step in plan.steps if step.one_way is not None]
     told = "cannot be taken back: " + "; ".join(ways) if ways else "every change can be taken back"
     return Gated("one-way", ok=True, detail=told)
+
+
+def _scope(plan: Plan, accounts: Accounts, load: Callable[[Kind, str], Any]) -> Iterator[Gated]:
+    """All that would be touched carries the scope's tags or is allowed by its exact id, and it is not too much."""
+    changes = [step for step in plan.steps if step.changes]
+    if not changes:
+        return
+    if plan.scope is None:
+        yield Gated("scope", ok=False, detail=f"{plan.environment} names no scope, so nothing may be changed in it")
+        return
+    touched: set[str] = set()
+    for step in changes:
+        try:
+            work = load(step.kind, step.uses).model_validate(dict(step.params))
+            found: tuple[Target, ...] = work.targets(accounts.read(plan.place(step.place)))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, what would be touched is not known
+            yield Gated(f"scope:{step.id}", None, f"what it would touch could not be learned ({error})")
+            continue
+        touched |= {f"{step.place}:{target.id}" for target in found}
+        outside = [target.id for target in found if not _within(plan.scope, target)]
+        told = ", ".join(target.id for target in found) or "nothing"
+        if outside:
+            wanted = ", ".join(f"{key}={value}" for key, value in plan.scope.tags.items()) or "no tag at all"
+            why = f"{', '.join(outside)} is outside the scope: it has not {wanted}, and `allow` does not name it"
+            yield Gated(f"scope:{step.id}", ok=False, detail=why)
+        else:
+            yield Gated(f"scope:{step.id}", ok=True, detail=f"touches {told}")
+    most = plan.scope.max_targets
+    count = f"{len(touched)} targets in all, {most} are allowed"
+    yield Gated("scope", ok=len(touched) <= most, detail=count)
+
+
+def _within(scope: Allowed, target: Target) -> bool:
+    if target.id in scope.allow:
+        return True
+    tags = target.tags
+    return tags is not None and len(scope.tags) > 0 and all(tags.get(key) == value for key, value in scope.tags.items())

@@ -141,6 +141,15 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """What an environment lets a drill touch: what carries these tags, and what is allowed by its exact id."""
+
+    tags: Facts = field(default_factory=Facts)
+    max_targets: int = 10
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A runbook and an environment bound in one direction. Makes no write; holds no secret."""
 
@@ -162,6 +171,7 @@ class Plan:
     severity: str = ""
     owner: str = ""
     parameters: Facts = field(default_factory=Facts)
+    scope: Allowed | None = None
     finally_: Finally = Finally.KEEP
     failback: str = ""
     deadline_s: float = 3600.0

@@ -9,8 +9,9 @@ from pydantic import Field, PrivateAttr, model_validator
 from drills.aws.classify import mapped
 from drills.errors import Rejected
 from drills.services.spec import ActionSpec, ProbeSpec, Wrong, refuse
+from drills.services.tags import labels
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Undone
+from drills.work import Aws, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from typing import Self
@@ -78,6 +79,10 @@ class SetCapacity(ActionSpec):
     @property
     def _ours(self) -> tuple[int, int, int]:
         return (self.min, self.desired, self.max)
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the group."""
+        return (Target(self.asg, labels(describe(aws, self.asg).get("Tags", []))),)
 
     def capture(self, aws: Aws) -> Before:
         """Remember the three sizes."""

@@ -25,7 +25,7 @@ from drills.services.aws_read import (
 )
 from drills.services.spec import ActionSpec, Follow, Told, Wrong, refuse
 from drills.timeline.facts import Before, Facts, Json, Receipt
-from drills.work import Aws, Observation, Undone
+from drills.work import Aws, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -215,6 +215,11 @@ class AwsCall(ActionSpec):
         named = cast("dict[str, Json]", _of_step(fields, step))
         goal = named.get("expect") or f"{named.get('path')} is {_either(named)}"
         return Follow("aws.read", named, f"Wait until {goal}.")
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the operation: what it touches is not known, so a scope must allow it by this name."""
+        del aws
+        return (Target(f"{self.service}:{self.operation}"),)
 
     def capture(self, aws: Aws) -> Before:
         """Make the reads of ``capture`` and keep what they name.

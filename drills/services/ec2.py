@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from drills.aws.classify import mapped
 from drills.errors import Rejected
 from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec, Wrong, refuse
-from drills.services.tags import sentence
+from drills.services.tags import labels, sentence
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Undone
+from drills.work import Aws, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +67,17 @@ class _Chosen(Spec):
                 f"the tags choose {len(alive.states)} instances, at most {self.most} are allowed: see `most`"
             )
         return alive
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the chosen instances."""
+        ec2: EC2Client = aws.client("ec2")
+        with mapped(writes=False):
+            chosen = self._look(aws)
+            pages = (
+                ec2.get_paginator("describe_instances").paginate(InstanceIds=[*chosen.states]) if chosen.states else ()
+            )
+            found = [one for page in pages for group in page["Reservations"] for one in group.get("Instances", [])]
+        return tuple(Target(one.get("InstanceId", ""), labels(one.get("Tags", []))) for one in found)
 
     def _capture(self, aws: Aws) -> Before:
         with mapped(writes=False):

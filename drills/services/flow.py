@@ -11,7 +11,7 @@ from drills.clock import Stamp, SystemClock
 from drills.durations import show
 from drills.services.spec import ActionSpec, Duration, ProbeSpec
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Undone
+from drills.work import Aws, Observation, Target, Undone
 
 
 class Wait(ProbeSpec):
@@ -39,7 +39,9 @@ class Wait(ProbeSpec):
         passed_s = now.since(self._begun)
         whole_s = self.duration.total_seconds()
         detail = f"{show(min(passed_s, whole_s))} of {show(whole_s)} have passed"
-        return Observation(ok=passed_s >= whole_s, detail=detail, value=Facts(passed_s=passed_s))
+        return Observation(
+            ok=passed_s >= whole_s, detail=detail, value=Facts(passed_s=passed_s), again_s=max(0.0, whole_s - passed_s)
+        )
 
 
 class Nothing(ActionSpec):
@@ -55,6 +57,11 @@ class Nothing(ActionSpec):
     name: ClassVar[str] = "flow.nothing"
 
     note: str = Field(default="", description="What is written down.")
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Touch nothing."""
+        del aws
+        return ()
 
     def already(self, aws: Aws) -> Observation:
         """Say that there is nothing to find."""

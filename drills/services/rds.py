@@ -11,8 +11,9 @@ from drills import durations
 from drills.aws.classify import mapped
 from drills.clock import NS, SystemClock
 from drills.services.spec import ActionSpec, Duration, ProbeSpec
+from drills.services.tags import labels
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation
+from drills.work import Aws, Observation, Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -51,6 +52,11 @@ def source_of(instance: DBInstanceTypeDef) -> str:
     return instance.get("ReadReplicaSourceDBInstanceIdentifier", "") or cluster
 
 
+def targets(aws: Aws, db: str) -> tuple[Target, ...]:
+    """Name one instance with its tags."""
+    return (Target(db, labels(describe(aws, db).get("TagList", []))),)
+
+
 class PromoteReadReplica(ActionSpec):
     """Make a read replica a writer of its own. There is no way back: this is the point of no return.
 
@@ -73,6 +79,10 @@ class PromoteReadReplica(ActionSpec):
 
     db: str = Field(min_length=1, description="Identifier of the replica.")
     backup_retention_days: int | None = Field(default=None, ge=1, le=35, description="Days of backups from now on.")
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the replica."""
+        return targets(aws, self.db)
 
     def capture(self, aws: Aws) -> Before:
         """Remember which source it followed."""

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from drills.aws.classify import error_code, mapped
 from drills.errors import Partly, Rejected, WorkError
-from drills.services.rds import describe
+from drills.services.rds import describe, targets
 from drills.services.spec import ActionSpec
 from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, remembered, sentence
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Undone
+from drills.work import Aws, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -52,6 +52,10 @@ class FenceWriter(ActionSpec):
     @property
     def _group_name(self) -> str:
         return f"drills-fence-{self.db}"
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the instance."""
+        return targets(aws, self.db)
 
     def capture(self, aws: Aws) -> Before:
         """Remember the groups it has; those behind a fence that stands already are read from the fence's tags."""

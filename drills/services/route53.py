@@ -9,9 +9,9 @@ from pydantic import Field
 from drills.aws.classify import error_code, mapped
 from drills.errors import Rejected
 from drills.services.spec import ActionSpec, ProbeSpec
-from drills.services.tags import sentence
+from drills.services.tags import labels, sentence
 from drills.timeline.facts import Before, Facts, Json, Receipt
-from drills.work import Aws, Observation, Undone
+from drills.work import Aws, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,14 @@ class FailoverTo(ActionSpec):
     zone: str = Field(default="", description="Hosted zone: id or name.")
     record: str = Field(min_length=1, description="The name users ask for.")
     site: str = Field(min_length=1, description="Set identifier of the site that shall get the users.")
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the hosted zone, which carries the tags; a record has none."""
+        route53: Route53Client = aws.client("route53")
+        with mapped(writes=False):
+            zone = self._zone_id(aws)
+            found = route53.list_tags_for_resource(ResourceType="hostedzone", ResourceId=zone)["ResourceTagSet"]
+        return (Target(zone, labels(found.get("Tags", []))),)
 
     def capture(self, aws: Aws) -> Before:
         """Remember the whole record sets."""

@@ -12,9 +12,9 @@ from drills.aws.classify import error_code, mapped
 from drills.errors import Partly, Rejected, WorkError
 from drills.services import http
 from drills.services.spec import FaultSpec
-from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, remembered, sentence
+from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, labels, remembered, sentence
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Evidence, Observation, Undone
+from drills.work import Aws, Evidence, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -72,6 +72,13 @@ class Isolate(FaultSpec):
 
     vpc: str = Field(min_length=1, description="Id of the site's VPC.")
     watch: str = Field(default="", description="URL of the site itself, which must fall silent.")
+
+    def targets(self, aws: Aws) -> tuple[Target, ...]:
+        """Name the VPC: whoever may isolate it may isolate all that is in it."""
+        ec2: EC2Client = aws.client("ec2")
+        with mapped(writes=False):
+            found = ec2.describe_vpcs(VpcIds=[self.vpc])["Vpcs"]
+        return tuple(Target(self.vpc, labels(vpc.get("Tags", []))) for vpc in found)
 
     def capture(self, aws: Aws) -> Before:
         """Remember each subnet's ACL; a subnet that an earlier drill holds is traced back by the tags."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from drills import durations
+from drills.errors import Rejected
 from drills.timeline.facts import Before
-from drills.work import Evidence
+from drills.work import Evidence, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -123,6 +124,10 @@ class ActionSpec(Spec):
     authority: ClassVar[bool] = False
     holds_authority: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
+
+    def targets(self, aws: Any) -> tuple[Target, ...]:  # noqa: ARG002 - what says nothing may touch anything
+        """Refuse to guess: overridden by every change that can name what it touches."""
+        raise Rejected(f"{self.name} does not say what it touches")
 
     def capture(self, aws: Any) -> Before:  # noqa: ARG002 - what nothing needs to remember
         """Remember nothing: overridden wherever undo needs to know what was there."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from drills.timeline.facts import Facts
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -12,6 +14,11 @@ MANAGED_BY: Final = "drills:managed-by"
 OWNER: Final = "drills"
 BEFORE: Final = "drills:before:"
 """Prefix of tag keys that hold what stood there before: the fault can be taken back with nothing but AWS."""
+
+
+def labels(tags: Iterable[Mapping[str, object]]) -> Facts:
+    """Read AWS's list of keys and values."""
+    return Facts(**{str(tag.get("Key", "")): str(tag.get("Value", "")) for tag in tags})
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:

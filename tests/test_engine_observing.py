@@ -1,0 +1,99 @@
+"""Observers across a crash: those on the timeline are adopted, those that are on none are ended, all are sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from runtime_drill import eventually
+
+from drills.clock import SystemClock
+from drills.engine.execute import Token
+from drills.engine.observing import Owner, Watchers
+from drills.engine.plan import AvailabilityWatch, DataWatch
+from drills.engine.state import State
+from drills.observe.process import is_same
+from drills.observe.start import Observers
+from drills.testing import plan
+from drills.timeline import events as ev
+
+CLOCK = SystemClock()
+NOBODY = "postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Generator[Path]:
+    yield tmp_path
+    Observers(CLOCK).sweep(tmp_path / "observers", ())
+
+
+def watchers(folder: Path) -> Watchers:
+    """What one process has; another one has others."""
+    return Watchers("d", folder, CLOCK, owner=Owner(), secret=str)
+
+
+def new_state(*, data: bool = False) -> State:
+    store = (DataWatch("orders", "sql", NOBODY, NOBODY),) if data else ()
+    return State(plan(availability=(AvailabilityWatch("site", "http://127.0.0.1:1/"),), data=store))
+
+
+def stage(folder: Path, name: str, state: State) -> list[ev.Body]:
+    """Do one stage in a process of its own, as it were, and put what it came to on the timeline."""
+    bodies = list(watchers(folder).stage(name, state, Token()))
+    for body in bodies:
+        state.apply(ev.Event(state.count + 1, CLOCK.now(), body))
+    return bodies
+
+
+def alive(one: ev.Watching) -> bool:
+    return is_same(one.pid, one.process)
+
+
+def watching(bodies: list[ev.Body]) -> list[ev.Watching]:
+    return [body for body in bodies if isinstance(body, ev.Watching)]
+
+
+def test_observers_that_no_timeline_knows_are_ended_and_replaced(folder: Path) -> None:
+    (lost,) = watching(stage(folder, "watch", new_state()))
+    state = new_state()
+    (known,) = watching(stage(folder, "watch", state))
+    assert known.file != lost.file
+    eventually(lambda: not alive(lost), within_s=2)
+    assert alive(known)
+
+
+def test_observers_on_the_timeline_are_adopted_and_end_when_all_is_collected(folder: Path) -> None:
+    state = new_state()
+    (known,) = watching(stage(folder, "watch", state))
+    assert watching(stage(folder, "watch", state)) == []
+    assert alive(known)
+    stage(folder, "collected", state)
+    eventually(lambda: not alive(known), within_s=2)
+
+
+def test_every_file_of_an_observer_that_died_is_sealed(folder: Path) -> None:
+    state = new_state()
+    (first,) = watching(stage(folder, "watch", state))
+    Observers(CLOCK).stop([first])
+    (second,) = watching(stage(folder, "watch", state))
+    bodies = stage(folder, "collected", state)
+    assert [body.file for body in bodies if isinstance(body, ev.Sealed)] == [first.file, second.file]
+
+
+def test_an_observer_that_cannot_begin_refuses_a_drill_and_leaves_none(folder: Path) -> None:
+    state = new_state(data=True)
+    (ready,) = stage(folder, "watch", state)
+    assert isinstance(ready, ev.Ready)
+    assert ready.ok is False
+    assert "markers cannot be written" in ready.detail
+    assert state.why.startswith("the observers do not watch: ")
+    assert Observers(CLOCK).sweep(folder / "observers", ()) == 0
+
+
+def test_later_on_those_that_can_still_look_do(folder: Path) -> None:
+    state = new_state(data=True)
+    state.apply(ev.Event(1, CLOCK.now(), ev.Ready("baseline", ok=True, detail="")))
+    bodies = stage(folder, "watch", state)
+    assert [one.observer for one in watching(bodies)] == ["site"]
+    assert state.stop is None
