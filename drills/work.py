@@ -31,6 +31,7 @@ __all__ = [
     "Place",
     "Probe",
     "Reversible",
+    "Shown",
     "Target",
     "Undone",
 ]
@@ -48,6 +49,13 @@ class Kind(StrEnum):
     FAULT = "fault"
     PROBE = "probe"
     OPERATOR = "operator"
+
+
+class Shown(StrEnum):
+    """What a question may show a person, beside parameters and what steps have seen."""
+
+    DATA_AT_RISK = "data_at_risk"
+    NEXT_ONE_WAY = "next_one_way"
 
 
 class Evidence(StrEnum):

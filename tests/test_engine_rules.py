@@ -12,7 +12,7 @@ from drills.testing import Script, Simulation, World, plan, step
 from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
-from drills.timeline.facts import Before
+from drills.timeline.facts import Before, Facts
 from drills.work import Kind
 
 
@@ -205,6 +205,19 @@ def test_the_deadline_of_the_whole_drill_takes_it_back() -> None:
     state = run.run()
     assert state.finished == ev.Finished("aborted", 6)
     assert run.world.effects == ["DO a", "UNDO a"]
+
+
+def test_a_question_shows_what_it_promises() -> None:
+    steps = (
+        step("lag", Kind.PROBE, section=Section.BEFORE, uses="rds.replica_lag"),
+        step("go", Kind.OPERATOR, show=("data_at_risk", "capacity", "next_one_way", "lag")),
+        step("promote", Kind.ACTION, "go", one_way="a promoted replica stays", authority=True),
+    )
+    run = Simulation(plan(*steps, ask=False, parameters=Facts(capacity=4)), World())
+    state = run.run()
+    assert state.progress["go"].shown == Facts(
+        data_at_risk="lag: looked", capacity=4, next_one_way="promote: a promoted replica stays", lag="done: looked"
+    )
 
 
 def test_undo_of_a_finished_drill_takes_back_what_it_left() -> None:

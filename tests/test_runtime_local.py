@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from runtime_drill import Drill, eventually, killed_at
 
+from drills.cli.target import target_lock
 from drills.clock import SystemClock
 from drills.engine.progress import Status
+from drills.errors import Refused
 from drills.runtime import inbox
 from drills.runtime.journal import read_drill
+from drills.testing import plan, step
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
 
@@ -109,6 +112,19 @@ def test_a_second_process_is_refused_with_a_clear_sentence(tmp_path: Path) -> No
         assert len(read_drill(drill.folder)[0]) == before
     drill.outside.make("seen")
     assert drill.go()[0] == 3
+
+
+def test_two_drills_never_hold_one_target_at_once(tmp_path: Path) -> None:
+    staging = plan(step("a"), environment="staging", service="orders")
+    sandbox = plan(step("a"), environment="staging", service="orders", world=str(tmp_path))
+    for one in (staging, sandbox):
+        with target_lock(tmp_path, one):
+            with pytest.raises(Refused, match="another drill holds"), target_lock(tmp_path, one):
+                pass
+            with target_lock(tmp_path, plan(step("a"), environment="staging", service="payments")):
+                pass
+        with target_lock(tmp_path, one):
+            pass
 
 
 # -- signals -----------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ import msgspec
 from drills.engine import decide
 from drills.engine.plan import Section
 from drills.engine.progress import Phase, Status
+from drills.engine.shown import shown
 from drills.engine.when import wanted
 from drills.timeline import events as ev
-from drills.timeline.facts import Before, Facts
+from drills.timeline.facts import Before
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -198,7 +199,7 @@ class _Loop:
                     self.emit(now, ev.Started(name, one.attempt + 1))
                     self.act(Look(name))
             case decide.Ask(step=name):
-                self.emit(now, ev.Asked(name, Facts(**dict.fromkeys(self.state.progress[name].step.show, ""))))
+                self.emit(now, ev.Asked(name, shown(self.state, self.state.progress[name].step)))
             case decide.Recheck(step=name) if self.state.stop is not None:
                 self.emit(
                     now, ev.Ended(name, ev.Outcome.UNKNOWN, "in doubt: begun, and nobody wrote down how it ended")

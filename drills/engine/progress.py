@@ -81,6 +81,7 @@ class Progress:
     late: bool = False
     """It ended after the drill had turned back: that it did not end well is no failure of its own."""
     asked: bool = False
+    shown: Facts = field(default_factory=Facts)
     undo_started: bool = False
     undone: bool = False
     undo_detail: str = ""

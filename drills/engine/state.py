@@ -206,7 +206,7 @@ class State:
     @_take.register(ev.Asked)
     def _asked(self, body: ev.Asked, at: Stamp) -> None:
         one = self.progress[body.step]
-        one.status, one.asked = Status.RUNNING, True
+        one.status, one.asked, one.shown = Status.RUNNING, True, body.shown
         one.started, one.attempted = one.started or at, at
         self.running[body.step] = None
 

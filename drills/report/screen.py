@@ -204,5 +204,6 @@ def _wants(state: State) -> list[str]:
         return []
     return [
         f"{one.step.id} asks; `drills approve {one.step.id}` or `drills reject {one.step.id}` elsewhere: {one.step.say}"
+        + "".join(f"; {name}: {value}" for name, value in one.shown.items())
         for one in standing.asking(state)
     ]

@@ -120,6 +120,7 @@ def _ended(body: ev.Ended, at: Stamp, state: State) -> str:
 def _asked(body: ev.Asked, _: Stamp, state: State) -> str:
     step = state.progress[body.step].step
     said = f": {short(step.say)}" if step.say else ""
+    said += "".join(f"; {name}: {value}" for name, value in body.shown.items())
     if not state.plan.ask:
         return f"step {body.step}: asks{said} (the rehearsal answers itself)"
     return f"step {body.step}: ASKS{said} (`drills approve {body.step}` or `drills reject {body.step}`)"

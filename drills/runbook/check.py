@@ -11,7 +11,7 @@ from drills.runbook.names import SITE_FACTS, Ancestry, Need, check_names, check_
 from drills.runbook.problems import did_you_mean
 from drills.runbook.works import Traits, Works, check_fields
 from drills.timeline.marks import OBSERVED, Mark
-from drills.work import Kind
+from drills.work import Kind, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +66,7 @@ def check_runbook(runbook: Runbook, works: Works, problems: Problems) -> Checked
     _check_follow(listed, traits, reserve, problems)
     needs = check_order(listed, reserve, problems)
     _check_marks(listed, reserve, problems)
+    _check_shown(runbook, listed, problems)
     _check_one_way(runbook, listed, traits, problems)
     classes: dict[Where, type[Spec]] = {where: one.work for where, one in traits.items()}
     judges = frozenset(one.step.id for one in listed if one.section == "after" and one.step.id)
@@ -135,6 +136,18 @@ def _check_objectives(runbook: Runbook, problems: Problems) -> None:
                 problems.add(
                     ("objectives", name, "seen_by", number),
                     f"{name}: nothing under 'measure' is called {seen!r}; {did_you_mean(seen, watches)}",
+                )
+
+
+def _check_shown(runbook: Runbook, listed: Iterable[Listed], problems: Problems) -> None:
+    """Check that a question shows what there is to show: a parameter, another step, or one of the engine's own."""
+    known = {*Shown, *runbook.parameters, *(one.step.id for one in listed if one.step.id)}
+    for one in listed:
+        for number, name in enumerate(one.step.show):
+            if name not in known:
+                problems.add(
+                    (*one.where, "show", number),
+                    f"there is nothing called {name!r} to show; {did_you_mean(name, known)}",
                 )
 
 
