@@ -195,9 +195,11 @@ class There(ProbeSpec):
         return Observation(ok=there, detail=f"{self.file} is {'there' if there else 'not there'}")
 
 
-for _work in (Touch, Slow, Promote, Stubborn):
-    catalog.ACTIONS[_work.name] = f"{__name__}:{_work.__name__}"
-catalog.PROBES[There.name] = f"{__name__}:{There.__name__}"
+def register() -> None:
+    """Put the works of this file into the catalogue of this process, which is the driver's and nobody else's."""
+    for work in (Touch, Slow, Promote, Stubborn):
+        catalog.ACTIONS[work.name] = f"{__name__}:{work.__name__}"
+    catalog.PROBES[There.name] = f"{__name__}:{There.__name__}"
 
 
 def bound(pinned: Plan, folder: Path) -> Plan:
@@ -254,6 +256,7 @@ def main(folder: Path, name: str, limit: int = -1) -> int:
     from drills.cli import compose
     from drills.report.ask import interrupt_prompt
 
+    register()
     show = compose.Show(in_silence, interrupt_prompt, lambda: None)
     if limit >= 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

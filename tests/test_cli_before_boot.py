@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from drills.cli.drill import rehearse
-from drills.errors import DrillsError
+from drills.errors import DrillsError, Usage
+from drills.runbook.find import environment_path, runbook_path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 WRONG = {
@@ -39,9 +40,11 @@ def test_a_wrong_word_is_told_without_booting_and_without_a_drill(
     assert not list(elsewhere.iterdir())
 
 
-def test_where_there_is_no_folder_the_error_names_the_place_that_was_searched(
+def test_where_there_is_no_folder_what_came_with_drills_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ran = CliRunner().invoke(rehearse, ["warm-standby"])
-    assert f"there is no folder runbooks/ in {tmp_path}" in str(ran.exception)
+    assert runbook_path("warm-standby").samefile(CHECKOUT / "runbooks" / "warm-standby.yaml")
+    assert environment_path("sandbox").samefile(CHECKOUT / "environments" / "sandbox.yaml")
+    with pytest.raises(Usage, match="did you mean 'warm-standby'"):
+        runbook_path("warm-standbi")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import drills
 from drills import yamldoc
 from drills.errors import Invalid, Usage
 
@@ -45,19 +46,30 @@ class Header:
 
 
 def runbook_path(name: str, folder: Path = RUNBOOKS) -> Path:
-    """Find a runbook by its path, its file's name or its own name; ``Usage`` names the nearest."""
-    return _path(name, folder, "runbook")
+    """Find a runbook by its path, its file's name or its own name; ``Usage`` names the nearest.
+
+    Where ``folder`` is not there, those that came with drills are asked.
+    """
+    return _path(name, folder if folder.is_dir() else shipped(folder), "runbook")
 
 
 def environment_path(name: str, folder: Path = ENVIRONMENTS, book: Path | None = None) -> Path:
     """Find an environment by its path, its file's name or its own name; ``Usage`` names the nearest.
 
-    Where ``folder`` is not there, the ``environments/`` that stands beside the folder of the runbook ``book`` is asked.
+    Where ``folder`` is not there, the ``environments/`` that stands beside the folder of the runbook ``book`` is asked,
+    then those that came with drills.
     """
-    if book is not None and not folder.is_dir():
-        beside = book.resolve().parent.parent / ENVIRONMENTS
-        folder = beside if beside.is_dir() else folder
+    if not folder.is_dir():
+        beside = book.resolve().parent.parent / ENVIRONMENTS if book is not None else folder
+        folder = beside if beside.is_dir() else shipped(folder)
     return _path(name, folder, "environment")
+
+
+def shipped(folder: Path) -> Path:
+    """Give the folder of that name that came with drills: installed with the package, or beside it in a checkout."""
+    package = Path(drills.__file__).resolve().parent
+    found = (base / folder.name for base in (package / "shipped", package.parent))
+    return next((one for one in found if one.is_dir()), folder)
 
 
 def headers(folder: Path = RUNBOOKS) -> Iterator[Header]:
