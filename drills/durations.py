@@ -26,13 +26,15 @@ def parse(text: str) -> timedelta:
 
 
 def show(seconds: float) -> str:
-    """Write seconds for a person: ``340ms``, ``12.3s``, ``4m05s``, ``1h02m``."""
+    """Write seconds for a person: ``340ms``, ``12.3s``, ``4m05s``, ``5m``, ``1h02m``."""
     if seconds < 0:
         return f"-{show(-seconds)}"
     if seconds < 1:
         return f"{seconds * 1000:.0f}ms"
     if seconds < 100:  # noqa: PLR2004 - below this a tenth of a second still tells something
-        return f"{seconds:.1f}s"
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+    if hours:
+        return f"{hours}h{minutes:02}m" if minutes else f"{hours}h"
+    return f"{minutes}m{rest:02}s" if rest else f"{minutes}m"

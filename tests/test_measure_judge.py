@@ -91,7 +91,7 @@ def test_a_run_that_never_recovers_is_never_met() -> None:
 def test_a_window_that_was_not_over_is_unproven() -> None:
     found = named(judge(Case(Story(watched=12 * S)).question()), "rto")
     assert found.verdict is Verdict.UNPROVEN
-    assert "no whole window of 10.0s" in found.why
+    assert "no whole window of 10s" in found.why
 
 
 def test_the_answer_of_an_api_is_not_the_disaster() -> None:
