@@ -95,7 +95,7 @@ def test_the_list_is_newest_first_and_fits_80_columns(home: Path) -> None:
 
 
 def test_status_without_a_running_drill_tells_the_newest(home: Path) -> None:
-    assert drills(home, "status").stdout.splitlines() == [f"{NEWEST}  unproven, exit 3, took 11.0s, orders"]
+    assert drills(home, "status").stdout.splitlines() == [f"{NEWEST}  unproven, exit 3, took 11s, orders"]
 
 
 @pytest.mark.parametrize("form", ["text", "md", "json"])

@@ -302,7 +302,7 @@ def test_lints_name_what_weakens_a_measurement() -> None:
     )
     said = "\n".join(judge(Case(story, (replace(RTO, target_ns=5 * S),)).question(watches=(weak,))).warnings)
     for part in (
-        "stable_for 3.0s is less than",
+        "stable_for 3s is less than",
         "2 requests in flight, 4 are needed",
         "is coarse",
         "do not name",

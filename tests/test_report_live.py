@@ -141,7 +141,7 @@ def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.Monk
             drawn += ESCAPES.sub("", read_all(hand))
         listener.close()
     assert "Fail orders over" in drawn
-    assert "rto so far 19.0s of 5m" in drawn
+    assert "rto so far 19s of 5m" in drawn
     assert "4m41s left" in drawn
     line = next(one for one in drawn.splitlines() if "promote" in one)
     assert line.startswith(" ▸ promote")

@@ -82,8 +82,8 @@ def lag(world: World, db: str, seconds: float) -> None:
 def test_a_replica_is_close_behind_far_behind_cut_off_or_unknown(world: World) -> None:
     source = world.db()
     for seconds, ok, words in (
-        (2.0, True, "is 2.0s behind"),
-        (90.0, False, "is 90.0s behind"),
+        (2.0, True, "is 2s behind"),
+        (90.0, False, "is 90s behind"),
         (-1.0, False, "does not"),
     ):
         db = world.db(replica_of=source)
