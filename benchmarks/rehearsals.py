@@ -130,7 +130,10 @@ def rehearsed(run: int, as_: str, outage: str) -> Outcome:
     """Rehearse once in a sandbox of its own, with the witnesses beside it."""
     with tempfile.TemporaryDirectory(prefix="drills-rehearsal-") as folder:
         home = Path(folder)
-        facts = json.loads(drills(home, "sandbox", "up", "--outage", outage, "--output", "json").stdout)
+        up = drills(home, "sandbox", "up", "--outage", outage, "--output", "json", check=False)
+        if up.returncode != 0:
+            return Outcome(run, up.returncode, 0.0, faults=(f"the sandbox did not come up: {up.stderr[-800:]}",))
+        facts = json.loads(up.stdout)
         try:
             stage = Stage.of(home, facts)
             begun = time.monotonic()
