@@ -57,6 +57,10 @@ def test_a_failover_within_its_targets_is_met_with_bounds_and_rows(tmp_path: Pat
     assert min(rows["lost"], rows["phantom"], rows["indeterminate"]) >= 0
     steps = {one["id"]: one["status"] for one in told["steps"]}
     assert steps["lose"] == steps["promote"] == steps["shift"] == steps["no-split-brain"] == "done"
+    calls = [json.loads(line) for line in (tmp_path / told["drill"] / "calls.jsonl").read_text().splitlines()]
+    writes = [one["operation"] for one in calls if one["writes"]]
+    assert writes.count("PromoteReadReplica") == 1
+    assert "ReplaceNetworkAclAssociation" in writes
     assert told["real"]
     assert told["simulated"]
 

@@ -71,8 +71,7 @@ def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, output:
 
 
 def _take_over(folder: Path, output: str) -> None:
-    from drills.aws.sessions import Accounts
-    from drills.cli.compose import shown, take_over, tell
+    from drills.cli.compose import recorded_accounts, shown, take_over, tell
     from drills.cli.target import target_lock
     from drills.runtime.journal import Journal, read_drill
     from drills.sandbox import lifecycle
@@ -84,9 +83,7 @@ def _take_over(folder: Path, output: str) -> None:
 
     _, state = read_drill(folder)
     with target_lock(folder.parent, state.plan):
-        state = take_over(
-            folder, Accounts(session_name=folder.name), shown(output), world_alive=_world_alive, outside=outside
-        )
+        state = take_over(folder, recorded_accounts(folder), shown(output), world_alive=_world_alive, outside=outside)
     tell(folder, state, output)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,12 @@ from drills.timeline.facts import Facts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from drills.aws.place import Place
     from drills.aws.sessions import Accounts
     from drills.clock import Clock
     from drills.engine.execute import Observers
     from drills.engine.plan import Plan
+    from drills.log import Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,39 @@ class Show:
     listen: Callable[[Sequence[ev.Event], State], None]
     interrupted: Callable[[State], ev.Told | None]
     close: Callable[[], None]
+
+
+class Calls:
+    """Writes every AWS call of a drill into ``calls.jsonl`` before it is sent; the file is made at the first one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._log: Log | None = None
+
+    def __call__(self, place: Place, service: str, operation: str, writes: bool) -> None:  # noqa: FBT001 - as boto3's event gives it
+        """Write one call: where it goes, and whether the session it goes through may write."""
+        with self._lock:
+            if self._log is None:
+                from drills.log import open_log
+
+                self._log = open_log(self._folder / "calls.jsonl", drill=self._folder.name)
+            self._log.info(
+                "call",
+                place=place.name,
+                account=place.account,
+                region=place.region,
+                service=service,
+                operation=operation,
+                writes=writes,
+            )
+
+
+def recorded_accounts(folder: Path) -> Accounts:
+    """Give the accounts of the drill in ``folder``: sessions named after it, every call on record."""
+    from drills.aws.sessions import Accounts as Sessions
+
+    return Sessions(on_call=Calls(folder), session_name=folder.name)
 
 
 def open_drill(

@@ -222,12 +222,11 @@ def _new_folder(runbook: str, home_: Path) -> Path:
 
 
 def _drive(folder: Path, compiled: Plan, output: str, outside: Callable[[], None] | None) -> None:
-    from drills.aws.sessions import Accounts
-    from drills.cli.compose import open_drill, shown, tell
+    from drills.cli.compose import open_drill, recorded_accounts, shown, tell
     from drills.cli.target import target_lock
 
     with target_lock(folder.parent, compiled):
-        state = open_drill(folder, compiled, Accounts(session_name=folder.name), shown(output), outside=outside)
+        state = open_drill(folder, compiled, recorded_accounts(folder), shown(output), outside=outside)
     tell(folder, state, output)
 
 
