@@ -159,6 +159,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**quiet, "DRILLS_HOME": str(home), "PYTHONPATH": str(ROOT), **more}
 
 
+def unmeasured(variables: Mapping[str, str]) -> dict[str, str]:
+    """The same variables for a process that coverage must not follow: its own files and imports would be seen."""
+    return {name: value for name, value in variables.items() if not name.startswith("COVERAGE_")}
+
+
 def drills(home: Path, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the real command with its output in pipes."""
     return subprocess.run(

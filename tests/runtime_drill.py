@@ -280,14 +280,15 @@ class Drill:
         self.outside = Outside(folder)
 
     def start(self, limit: int = -1) -> subprocess.Popen[str]:
-        """Begin, or go on, in a process of its own."""
+        """Begin, or go on, in a process of its own; with a full disk coverage stays out, as it would write too."""
+        variables = {name: value for name, value in os.environ.items() if limit < 0 or not name.startswith("COVERAGE_")}
         return subprocess.Popen(
             [sys.executable, __file__, str(self.folder), self.name, str(limit)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(TESTS), "DRILLS_HOME": str(self.folder.parent)},
+            env=variables | {"PYTHONPATH": str(TESTS), "DRILLS_HOME": str(self.folder.parent)},
         )
 
     def go(self, limit: int = -1) -> tuple[int, str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from report_drills import drills, environment, failover, keep, simulate
+from report_drills import drills, environment, failover, keep, simulate, unmeasured
 
 from drills import __version__
 from drills.cli import group
@@ -46,7 +45,7 @@ def test_a_light_command_loads_no_heavy_library(home: Path, words: list[str]) ->
 def test_version_loads_neither_click_nor_msgspec(home: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", LOADED, "--version"],
-        env=environment(home),
+        env=unmeasured(environment(home)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -55,30 +54,6 @@ def test_version_loads_neither_click_nor_msgspec(home: Path) -> None:
     first, modules = ran.stdout.splitlines()
     assert first == f"drills {__version__}"
     assert {"click", "msgspec", "dataclasses"} & set(json.loads(modules)) == set()
-
-
-def cpu_s(home: Path, cache: Path, *words: str) -> float:
-    """The least CPU of several runs, with compiled modules as an installation has them."""
-    env = {name: value for name, value in environment(home).items() if name != "PYTHONDONTWRITEBYTECODE"}
-    took: list[float] = []
-    for _ in range(6):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "drills", *words],
-            env={**env, "PYTHONPYCACHEPREFIX": str(cache)},
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(took)
-
-
-def test_version_and_status_cost_little_cpu(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    cache = tmp_path_factory.mktemp("compiled")
-    assert cpu_s(home, cache, "--version") < 0.075
-    assert cpu_s(home, cache, "status") < 0.15
 
 
 def test_help_lists_every_command_of_the_table(home: Path) -> None:
@@ -159,8 +134,8 @@ def test_a_full_disk_on_stdout_is_no_traceback(home: Path) -> None:
 
 def test_ctrl_c_is_quiet(home: Path) -> None:
     code = (
-        "import os, signal, sys; from drills.cli import folders; "
-        "folders.every = lambda *_: os.kill(os.getpid(), signal.SIGINT); "
+        "import os, signal, sys, time; from drills.cli import folders; "
+        "folders.every = lambda *_: (os.kill(os.getpid(), signal.SIGINT), time.sleep(1)); "
         "from drills.cli.main import main; sys.exit(main(['list']))"
     )
     ran = subprocess.run(
