@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from aws_world import World, moto_server
 
 from drills import catalog
-from drills.engine import gates
+from drills.engine.gates import table
+from drills.engine.gates.question import Question
 from drills.engine.plan import Allowed, Mode, Plan
 from drills.errors import Refused
 from drills.testing import plan, step
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 TAGS = Facts(drills="allowed")
+NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,8 @@ def isolating(world: World, vpc: str, scope: Allowed | None) -> Plan:
 
 
 def answers(world: World, pinned: Plan) -> dict[str, Gated]:
-    return {one.gate: one for one in gates.ask(pinned, world.accounts, catalog.load)}
+    asked = Question(pinned, world.accounts, catalog.load, NOW)
+    return {one.gate: one for one in table.answers(asked)}
 
 
 def test_what_carries_the_tags_may_be_touched(world: World) -> None:
@@ -44,7 +48,7 @@ def test_what_carries_the_tags_may_be_touched(world: World) -> None:
     world.client("ec2").create_tags(Resources=[vpc], Tags=[{"Key": "drills", "Value": "allowed"}])
     said = answers(world, isolating(world, vpc, Allowed(TAGS)))
     assert all(one.ok is True for one in said.values()), said
-    gates.refuse(tuple(said.values()), Mode.RUN)
+    table.refuse(tuple(said.values()), Mode.RUN)
 
 
 def test_what_lacks_the_tags_refuses_the_run_and_only_advises_an_incident(world: World) -> None:
@@ -52,8 +56,8 @@ def test_what_lacks_the_tags_refuses_the_run_and_only_advises_an_incident(world:
     said = answers(world, isolating(world, vpc, Allowed(TAGS)))
     assert (said["scope:lose"].ok, vpc in said["scope:lose"].detail) == (False, True)
     with pytest.raises(Refused, match="nothing was changed"):
-        gates.refuse(tuple(said.values()), Mode.RUN)
-    gates.refuse(tuple(said.values()), Mode.INCIDENT)
+        table.refuse(tuple(said.values()), Mode.RUN)
+    table.refuse(tuple(said.values()), Mode.INCIDENT)
 
 
 def test_what_is_allowed_by_its_exact_id_may_be_touched_without_a_tag(world: World) -> None:
@@ -85,7 +89,7 @@ def test_another_account_than_the_environment_names_is_refused(world: World) -> 
     said = answers(world, replace(pinned, places=wrong))["account:999988887777"]
     assert said.ok is False
     with pytest.raises(Refused, match="not started"):
-        gates.refuse((said,), Mode.INCIDENT)
+        table.refuse((said,), Mode.INCIDENT)
 
 
 def test_a_home_inside_a_site_is_refused(world: World) -> None:

@@ -100,9 +100,9 @@ def direction(
 ) -> tuple[str, str]:
     """Find which site is active, by asking; refuse on doubt, but in an incident take a person's word for it."""
     from drills import catalog
-    from drills.engine import gates
     from drills.engine.bind import places_of
     from drills.engine.compile import active_steps
+    from drills.engine.gates.direction import direction as ask_sites
 
     sites = list(place.model.sites)
     if to_site and to_site not in sites:
@@ -110,7 +110,7 @@ def direction(
     if len(sites) == 1:
         return sites[0], sites[0]
     places = places_of(place.model, world)
-    active, said = gates.direction(active_steps(place, world), places, accounts, catalog.load)
+    active, said = ask_sites(active_steps(place, world), places, accounts, catalog.load)
     told = _together(said) or "the environment names no `active` probe"
     if not active and not (mode is Mode.INCIDENT and to_site):
         hint = "; say --to SITE, the one that is to take over" if mode is Mode.INCIDENT else ""

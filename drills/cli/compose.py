@@ -77,16 +77,24 @@ def recorded_accounts(folder: Path) -> Accounts:
 
 
 def open_drill(
-    folder: Path, plan: Plan, accounts: Accounts, show: Show, *, outside: Callable[[], None] | None
+    folder: Path,
+    plan: Plan,
+    accounts: Accounts,
+    show: Show,
+    *,
+    outside: Callable[[], None] | None,
+    gates: Sequence[ev.Gated] = (),
 ) -> State:
-    """Begin a drill in a new folder and drive it until it is over, held or parked."""
+    """Begin a drill in a new folder and drive it until it is over, held or parked; ``gates``: what let it begin."""
     clock = SystemClock()
     with Journal.create(folder) as journal:
         state = State(plan)
-        opened = ev.Event(1, clock.now(), ev.Opened(folder.name, __version__, person(), codec.dump(plan)))
-        state.apply(opened)
-        journal.append([opened])
-        show.listen([opened], state)
+        bodies = (ev.Opened(folder.name, __version__, person(), codec.dump(plan)), *gates)
+        begun = [ev.Event(number, clock.now(), body) for number, body in enumerate(bodies, 1)]
+        for event in begun:
+            state.apply(event)
+        journal.append(begun)
+        show.listen(begun, state)
         return _drive(journal, state, accounts, show, outside)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,9 +18,11 @@ from drills.errors import Refused, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from drills.aws.sessions import Accounts
     from drills.engine.plan import Plan
     from drills.runbook.load import LoadedEnvironment
     from drills.runbook.world import SandboxValues
+    from drills.timeline.events import Gated
 
 OPENED_WITHIN_S = 120.0
 """How long a drill in the background may take to bring up its sandbox and open its journal."""
@@ -112,9 +115,7 @@ def _world(
 @_output
 def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], output: str) -> None:
     """Show what `run` would do, where, with which permissions, and what would refuse. Makes no write."""
-    from drills import catalog
     from drills.aws.sessions import Accounts
-    from drills.engine import gates
     from drills.report import plan_view
 
     wish = Wish(runbook, environment, to_site, settings)
@@ -127,9 +128,9 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
     accounts = Accounts()
     sites = direction(place, None, to_site, Mode.RUN, accounts)
     compiled = Bound(book, place, *sites).plan(wish, Mode.RUN, ask=False)
-    answers = tuple(gates.ask(compiled, accounts, catalog.load))
+    answers = _asked(compiled, accounts)
     click.echo(plan_view.show_plan(compiled, answers, output=output))
-    if any(answer.ok is not True for answer in answers):
+    if any(answer.ok is not True and not answer.advises for answer in answers):
         raise SystemExit(Refused.exit_code)
 
 
@@ -178,10 +179,10 @@ def incident(  # noqa: PLR0913 - what the command line says
 
 
 def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str) -> None:
-    from drills import catalog
     from drills.aws.sessions import Accounts
     from drills.cli.compose import at_a_terminal
-    from drills.engine import gates
+    from drills.engine.gates.table import refuse
+    from drills.report.plan_view import answer_word
     from drills.runtime.folder import home
 
     book, place = wish.files()
@@ -190,15 +191,26 @@ def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str
     accounts = Accounts()
     sites = direction(place, None, wish.to_site, mode, accounts)
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
-    answers = tuple(gates.ask(compiled, accounts, catalog.load))
+    answers = _asked(compiled, accounts)
     for answer in answers:
-        click.echo(f"{answer.gate}: {'yes' if answer.ok else 'NO'}: {answer.detail}", err=True)
-    gates.refuse(answers, mode)
+        click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
+    refuse(answers, mode)
     _confirmed(place.model.environment, confirm, compiled, asks=at_a_terminal())
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
-    _drive(folder, compiled, output, None)
+    _drive(folder, compiled, output, None, answers)
+
+
+def _asked(compiled: Plan, accounts: Accounts) -> tuple[Gated, ...]:
+    """Ask every gate, now."""
+    from drills import catalog
+    from drills.clock import NS, SystemClock
+    from drills.engine.gates.question import Question
+    from drills.engine.gates.table import answers
+
+    now = datetime.fromtimestamp(SystemClock().now().utc_ns / NS, UTC)
+    return tuple(answers(Question(compiled, accounts, catalog.load, now)))
 
 
 def _confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
@@ -221,12 +233,14 @@ def _new_folder(runbook: str, home_: Path) -> Path:
     return home_ / new_drill_id(runbook, SystemClock().now())
 
 
-def _drive(folder: Path, compiled: Plan, output: str, outside: Callable[[], None] | None) -> None:
+def _drive(
+    folder: Path, compiled: Plan, output: str, outside: Callable[[], None] | None, gates: tuple[Gated, ...] = ()
+) -> None:
     from drills.cli.compose import open_drill, recorded_accounts, shown, tell
     from drills.cli.target import target_lock
 
     with target_lock(folder.parent, compiled):
-        state = open_drill(folder, compiled, recorded_accounts(folder), shown(output), outside=outside)
+        state = open_drill(folder, compiled, recorded_accounts(folder), shown(output), outside=outside, gates=gates)
     tell(folder, state, output)
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from drills.engine import budget
+from drills.engine.gates.table import permissions as gate_permissions
 from drills.engine.plan import Finally, Mode, Section
 from drills.report import figures, json, paint
 from drills.report.blocks import Line, Part, Table, Tone, Words
@@ -63,7 +64,8 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
         "point_of_no_return": _point_of_no_return(plan),
         "undone_on_abort": [step.id for step in _undone_on_abort(plan)],
         "finally": plan.finally_.value,
-        "gates": [{"gate": one.gate, "ok": one.ok, "detail": one.detail} for one in gates],
+        "gates": [{"gate": one.gate, "ok": one.ok, "detail": one.detail, "advises": one.advises} for one in gates],
+        "gate_permissions": list(gate_permissions(plan)),
         "refused": _refused(plan, gates),
     }
 
@@ -104,7 +106,7 @@ def parts(plan: Plan, gates: Sequence[Gated] = ()) -> tuple[Part, ...]:
             if any(step.section is section for step in plan.steps)
         ),
         Part("On abort", tuple(_abort(plan))),
-        Part("Gates", _gates(gates)),
+        Part("Gates", _gates(plan, gates)),
     )
 
 
@@ -251,15 +253,30 @@ def _abort(plan: Plan) -> Iterator[Body]:
     yield Line(endings[plan.finally_])
 
 
-def _gates(gates: Sequence[Gated]) -> tuple[Body, ...]:
+def _gates(plan: Plan, gates: Sequence[Gated]) -> tuple[Body, ...]:
     if not gates:
         return (Line("not asked: a sandbox is made new for the drill"),)
-    answers = {True: Words("yes", Tone.GOOD), False: Words("NO", Tone.BAD), None: Words("NO ANSWER", Tone.BAD)}
-    return (Table((), tuple((one.gate, answers[one.ok], one.detail) for one in gates)),)
+    rows = tuple((one.gate, Words(answer_word(one), _tone(one)), one.detail) for one in gates)
+    asked_by = Line(Words(f"the gates read by: {', '.join(gate_permissions(plan))}", Tone.FAINT))
+    return (Table((), rows), asked_by)
+
+
+def answer_word(one: Gated) -> str:
+    """Say a gate's answer in a word or two: in capitals what refuses, in small letters what only advises."""
+    if one.ok is True:
+        return "yes"
+    word = "NO" if one.ok is False else "NO ANSWER"
+    return ("warning" if one.ok is False else word.lower()) if one.advises else word
+
+
+def _tone(one: Gated) -> Tone:
+    if one.ok is True:
+        return Tone.GOOD
+    return Tone.DOUBT if one.advises else Tone.BAD
 
 
 def _refused(plan: Plan, gates: Sequence[Gated]) -> bool:
-    return plan.mode is not Mode.INCIDENT and any(one.ok is not True for one in gates)
+    return plan.mode is not Mode.INCIDENT and any(one.ok is not True and not one.advises for one in gates)
 
 
 def _permissions(plan: Plan) -> dict[str, tuple[str, ...]]:

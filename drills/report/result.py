@@ -297,7 +297,7 @@ def _refusals(events: Sequence[ev.Event]) -> tuple[Word, ...]:
     found: list[Word] = []
     for event in events:
         body = event.body
-        if isinstance(body, ev.Gated) and body.ok is not True:
+        if isinstance(body, ev.Gated) and body.ok is not True and not body.advises:
             found.append(Word(event.at.iso(), f"gate {body.gate}", f"{_answer(ok=body.ok)}: {body.detail}"))
         elif isinstance(body, ev.Guarded):
             found.append(Word(event.at.iso(), f"guard {body.guard}", f"{_answer(ok=body.ok)}: {body.detail}"))

@@ -64,7 +64,8 @@ def _resumed(body: ev.Resumed, *_: object) -> str:
 def _gated(body: ev.Gated, *_: object) -> str | None:
     if body.ok is True:
         return None
-    return _with(f"gate {body.gate}: {'no answer' if body.ok is None else 'no'}", body.detail)
+    word = "no answer" if body.ok is None else "no"
+    return _with(f"{'advice' if body.advises else 'gate'} {body.gate}: {word}", body.detail)
 
 
 @tell.register(ev.Watching)

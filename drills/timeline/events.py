@@ -59,11 +59,12 @@ class Resumed(msgspec.Struct, frozen=True):
 
 
 class Gated(msgspec.Struct, frozen=True):
-    """A gate answered before anything was changed."""
+    """A gate answered before anything was changed; ``advises``: whatever it says, it refuses nothing."""
 
     gate: str
     ok: bool | None
     detail: str
+    advises: bool = False
 
 
 class Watching(msgspec.Struct, frozen=True):
