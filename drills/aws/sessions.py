@@ -17,6 +17,7 @@ from drills.aws.models import loader
 from drills.aws.place import Place
 from drills.aws.readonly import refuse_writes
 from drills.aws.secrets import Secrets
+from drills.aws.whole import refuse_torn
 from drills.clock import Clock, SystemClock
 from drills.errors import Busy, Refused, Unanswered
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from botocore.config import Config
     from botocore.model import OperationModel
+
+    from drills.aws.storm import Storm
 
 OnCall: TypeAlias = "Callable[[Place, str, str, bool], None]"
 """Hears of each call before it is sent: place, service, operation, and whether the session may write."""
@@ -67,9 +70,15 @@ class Accounts:
     """Gives the sessions of all places of a drill. Safe to use from many threads."""
 
     def __init__(
-        self, *, on_call: OnCall | None = None, clock: Clock | None = None, session_name: str = "drills"
+        self,
+        *,
+        on_call: OnCall | None = None,
+        clock: Clock | None = None,
+        session_name: str = "drills",
+        storm: Storm | None = None,
     ) -> None:
         self._on_call = on_call
+        self._storm = storm
         self._clock = clock or SystemClock()
         self._session_name = session_name
         self._lock = threading.RLock()
@@ -100,6 +109,7 @@ class Accounts:
             self._makers[place] = _Maker(place, self._lock, self._clock)
             self._makers[place].tell = self._on_call
             self._makers[place].session_name = self._session_name
+            self._makers[place].storm = self._storm
         return self._makers[place]
 
 
@@ -111,6 +121,7 @@ class _Maker:
         self.clock = clock
         self.tell: OnCall | None = None
         self.session_name = "drills"
+        self.storm: Storm | None = None
         self._lock = lock
         self._boto: Any = None
         self._made: dict[tuple[str, bool | None], Any] = {}
@@ -150,12 +161,16 @@ class _Maker:
     def _create(self, service: str, *, attempts: int) -> Any:
         if self._boto is None:
             self._boto = self._session()
-        return self._boto.client(
+        made = self._boto.client(
             service,
             region_name=self.place.region,
             endpoint_url=self.place.endpoint_url,
             config=self._config(attempts),
         )
+        made.meta.events.register("before-parse", refuse_torn)
+        if self.storm is not None:
+            self.storm.over(made)
+        return made
 
     def _config(self, attempts: int) -> Config:
         from botocore.config import Config

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pydantic import Field
 
 from drills.aws.classify import error_code, mapped
-from drills.errors import Partly, Rejected, WorkError
+from drills.errors import Partly, Rejected, Unanswered, WorkError
 from drills.services import http
 from drills.services.spec import FaultSpec
 from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, labels, remembered, sentence
@@ -143,6 +143,7 @@ class Isolate(FaultSpec):
         with mapped(writes=True):
             network = self._network(aws)
         failed: list[str] = []
+        refused = False
         for subnet in network.cut:
             if subnet not in old:
                 continue
@@ -153,8 +154,11 @@ class Isolate(FaultSpec):
                     )
             except WorkError as error:
                 failed.append(f"{subnet}: {error}")
+                refused |= isinstance(error, Rejected)
         if failed:
-            raise Rejected(f"{len(failed)} of {len(old)} subnets are still cut off: {'; '.join(failed)}")
+            # Only a no is final: what was throttled or met with silence is worth another attempt.
+            told = f"{len(failed)} of {len(old)} subnets are still cut off: {'; '.join(failed)}"
+            raise Rejected(told) if refused else Unanswered(told)
         with mapped(writes=True):
             self._delete_ours(aws)
         others = [s for s, acl in network.acl_of.items() if acl not in network.ours and acl != old.get(s, acl)]
