@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as altered
-from observe_world import Mood, NameServer, Service, clock, free_port, mono, wait_until
+from observe_world import SECRET, Mood, NameServer, Service, clock, free_port, mono, postgres_pair, wait_until
 
 from drills.clock import process_start
 from drills.errors import Refused
@@ -250,6 +250,62 @@ def test_https_is_verified_as_a_client_would(tmp_path: Path, monkeypatch: pytest
     assert "certificate" in judged[0].detail.lower()
 
 
+def test_a_file_of_certificates_may_be_given(tmp_path: Path) -> None:
+    pem, context = _certificate(tmp_path)
+    with Service(tls=context) as service:
+        url = f"https://127.0.0.1:{service.port}/"
+        with observing(tmp_path, job("own", url, ca=str(pem), timeout_s=1), job("stranger", url, timeout_s=1)) as files:
+            clock.sleep(0.4)
+    assert {row.up for row in rows(files["own"])} == {True}
+    assert {(row.up, row.hard) for row in rows(files["stranger"])} == {(False, True)}
+
+
+def test_a_name_that_leads_elsewhere_is_not_as_expected(tmp_path: Path) -> None:
+    with (
+        NameServer({"orders.test": ("127.0.0.7", 5)}) as names,
+        observing(
+            tmp_path,
+            job("here", "dns://orders.test", resolver=names.address, addresses=("127.0.0.7", "127.0.0.8")),
+            job("there", "dns://orders.test", resolver=names.address, addresses=("127.0.0.8",)),
+        ) as files,
+    ):
+        clock.sleep(0.2)
+    assert {row.up for row in rows(files["here"])} == {True}
+    assert {(row.up, row.detail) for row in rows(files["there"])} == {(False, "127.0.0.7: not as expected")}
+
+
+def test_sql_is_read_and_written_and_a_standby_takes_no_writes(tmp_path: Path) -> None:
+    sql = {"every_s": 0.1, "timeout_s": 1.0, "header": "", "query": "SELECT 7"}
+    with postgres_pair() as (primary, standby):
+        primary.ask("CREATE TABLE drills_probe (at timestamptz NOT NULL)")
+        with observing(
+            tmp_path,
+            job("reads", "sql-read://reads", dsn=primary.dsn, value="7", **sql),
+            job("pooled", "sql-read://pooled", dsn=primary.dsn, resolve="keepalive", **sql),
+            job("other", "sql-read://other", dsn=primary.dsn, value="8", **sql),
+            job("writes", "sql-write://writes", dsn=primary.dsn, **sql),
+            job("standby", "sql-write://standby", dsn=standby.dsn, **sql),
+        ) as files:
+            clock.sleep(1)
+            frozen = mono()
+            primary.freeze()
+            clock.sleep(2.2)
+            thawed = mono()
+            primary.thaw()
+            clock.sleep(1)
+    seen = {name: rows(file) for name, file in files.items()}
+    for name in ("reads", "pooled", "writes"):
+        assert labels(seen[name], 0, frozen) == {True}, name
+        assert labels(seen[name], frozen, thawed) == {False}, name
+        assert seen[name][-1].up is True, name
+    assert {row.detail for row in seen["writes"] if row.up} == {"inserted and rolled back"}
+    assert {(row.up, row.detail) for row in seen["other"] if row.ended < frozen} == {(False, "7, not 8")}
+    assert {(row.up, row.hard) for row in seen["standby"]} == {(False, True)}
+    told = "".join(file.read_text() for file in tmp_path.glob("*.json"))
+    assert SECRET not in told + "".join(file.read_text() for file in tmp_path.glob("*.log"))
+    assert all(SECRET.encode() not in file.read_bytes() for file in tmp_path.glob("*.db*"))
+
+
 def test_a_stalled_prober_records_unknown_and_never_an_outage(tmp_path: Path) -> None:
     with Service() as service:
         service.become(Mood.SLOW)
@@ -419,6 +475,9 @@ def test_an_observer_ends_with_its_owner_and_at_its_deadline(tmp_path: Path) -> 
         ({"resolve": "magic"}, "not one of fresh"),
         ({"id": "../a"}, "an id has letters"),
         ({"resolver": "127.0.0.1:x"}, "is not host:port"),
+        ({"ca": "/nowhere.pem"}, "cannot be read"),
+        ({"url": "sql-read://a"}, "no address of the SQL server"),
+        ({"url": "sql-read://a", "dsn": "nonsense"}, "none of PostgreSQL"),
     ],
 )
 def test_a_job_without_sense_is_refused_with_its_reason(tmp_path: Path, wrong: dict[str, object], words: str) -> None:

@@ -205,7 +205,27 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an observer without a url": (
         TOP + "measure:\n  availability:\n    - id: web\n      every: 1s\n" + STEPS,
         6,
-        ("'http' is missing",),
+        ("write one of http, tcp, dns, sql",),
+    ),
+    "an observer of two kinds": (
+        TOP + "measure:\n  availability:\n    - id: web\n      http: https://a/\n      tcp: a:1\n" + STEPS,
+        6,
+        ("not http and tcp",),
+    ),
+    "a status of a name": (
+        TOP + "measure:\n  availability:\n    - id: web\n      dns: a\n      expect: {status: 200}\n" + STEPS,
+        6,
+        ("expect status has no meaning for dns; write address",),
+    ),
+    "tcp written as http": (
+        TOP + "measure:\n  availability:\n    - id: web\n      http: tcp://a:1\n" + STEPS,
+        6,
+        ("tcp:// is no HTTP; write it as 'tcp:'",),
+    ),
+    "sql without a server": (
+        TOP + "measure:\n  availability:\n    - id: web\n      sql: {query: SELECT 1}\n" + STEPS,
+        7,
+        ("write one of read and write",),
     ),
     "a switch that is no switch": (TOP + "no_fence: true\n" + STEPS, 4, ("true is not text",)),
     "a name of its own kind": (TOP + STEPS + '    with: {note: "${before.x}"}\n', 8, ("only an `aws.call` knows it",)),

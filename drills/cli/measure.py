@@ -7,8 +7,10 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
+from urllib.parse import urlsplit
 
 import click
 
@@ -52,6 +54,7 @@ def _duration(_: click.Context, option: click.Parameter, value: str) -> float:
     "--stable-for", callback=_duration, default="5s", show_default=True, help="Up for so long: the outage is over."
 )
 @click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="The status that is up.")
+@click.option("--ca", default="", metavar="FILE", help="Certificates that https trusts instead of the system's.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the samples in this new folder.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
@@ -61,10 +64,14 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
     for_s: float,
     stable_for: float,
     status: int,
+    ca: str,
     keep: Path | None,
     output: str,
 ) -> int:
-    r"""Watch each URL (http, https, tcp://host:port, dns://name) and print its outages with bounds.
+    r"""Watch each URL (http, https, tcp://host:port, dns://name, postgresql://user@host/name) and print its outages.
+
+    Each URL is an endpoint of its own, with an observer process of its own. Of PostgreSQL a SELECT is asked; write
+    env:NAME for an address that stands in a variable.
 
     An outage ends when nothing has failed for --stable-for; that time is not counted as down. Ends after --for, or
     at Ctrl-C, with a summary. Needs no runbook and no AWS rights.
@@ -81,7 +88,16 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
     if len(urls) > _MOST_URLS:
         raise Usage(f"{len(urls)} URLs are more than one machine should probe; at most {_MOST_URLS}")
     jobs = [
-        _job(number, one, every_s=every, timeout_s=timeout, stable_for_s=stable_for, deadline_s=for_s, status=status)
+        _job(
+            number,
+            one,
+            every_s=every,
+            timeout_s=timeout,
+            stable_for_s=stable_for,
+            deadline_s=for_s,
+            status=status,
+            ca=ca,
+        )
         for number, one in enumerate(urls, 1)
     ]
     with ExitStack() as stack:
@@ -96,10 +112,13 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
 def _job(number: int, url: str, **settings: Any) -> ProbeJob:
     from drills.observe.job import ProbeJob
 
+    host = url.removeprefix("env:") if url.startswith("env:") else urlsplit(url).hostname or ""
+    sql = {"dsn": url, "query": "SELECT 1"} if url.startswith(("env:", "postgresql://", "postgres://")) else {}
     job = ProbeJob(
         f"url-{number}",
-        url,
+        f"sql-read://{host}" if sql else url,
         "",
+        **sql,
         **settings,
         grace_s=60.0,
         owner_pid=os.getpid(),
@@ -109,7 +128,7 @@ def _job(number: int, url: str, **settings: Any) -> ProbeJob:
         job.check()
     except Refused as error:
         raise Usage(str(error).partition(": ")[2]) from error
-    return job
+    return replace(job, ca=str(Path(job.ca).absolute()) if job.ca else "")
 
 
 def _new(folder: Path) -> Path:
@@ -218,8 +237,6 @@ class _Watch:
 
     def summary(self, *, killed: bool) -> Endpoint:
         """Give all that was seen, with the last requests."""
-        from dataclasses import replace
-
         from drills.measure.lints import header_lints
 
         if killed and not self.trouble:

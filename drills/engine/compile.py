@@ -9,7 +9,6 @@ from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
 from drills.engine.plan import (
     Allowed,
-    AvailabilityWatch,
     DataWatch,
     Finally,
     Mode,
@@ -19,6 +18,7 @@ from drills.engine.plan import (
     Step,
 )
 from drills.engine.steps import bound_steps
+from drills.engine.watches import bound_watches
 from drills.errors import Invalid, Refused, Usage
 from drills.runbook.environment import EnvironmentKind
 from drills.runbook.model import ParameterType
@@ -40,6 +40,8 @@ _ALLOWED: Final = {
     Mode.RUN: (EnvironmentKind.STAGING, EnvironmentKind.PRODUCTION, EnvironmentKind.SANDBOX),
     Mode.INCIDENT: tuple(EnvironmentKind),
 }
+
+_AVAILABILITY: Final = ("measure", "availability")
 
 
 def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
@@ -66,7 +68,8 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     problems = Problems(runbook.doc)
     binder = Binder(scope, direction, environment, problems)
     steps = bound_steps(runbook, mode, binder)
-    availability = _availability(runbook, binder, world.resolver if world else place.resolver)
+    watched = runbook.model.measure.availability
+    availability = bound_watches(watched, binder, world.resolver if world else place.resolver, _AVAILABILITY)
     data = _data(runbook, binder)
     if problems.found or untold:
         raise Invalid([*problems.found, *untold])
@@ -117,6 +120,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
     """
     sites = tuple(environment.model.sites)
     pairs = [(old, new) for old in sites for new in sites if old != new] or [(sites[0], sites[0])]
+    declared_watches = runbook.model.measure.availability
     declared = runbook.model.parameters
     defaults: dict[str, Json] = {name: one.default for name, one in declared.items() if one.default is not None}
     problems = Problems(runbook.doc)
@@ -128,7 +132,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         for mode in Mode:
             if environment.model.kind in _ALLOWED[mode]:
                 bound_steps(runbook, mode, binder)
-        _availability(runbook, binder, None)
+        bound_watches(declared_watches, binder, None, _AVAILABILITY)
         _data(runbook, binder)
     if problems.found:
         raise Invalid(problems.found)
@@ -213,28 +217,6 @@ def _parameters(runbook: LoadedRunbook, given: Mapping[str, str]) -> dict[str, J
     if missing:
         raise Usage(f"no value for {', '.join(missing)}; give it with --set {missing[0]}=VALUE")
     return values
-
-
-def _availability(runbook: LoadedRunbook, binder: Binder, resolver: str | None) -> tuple[AvailabilityWatch, ...]:
-    watches: list[AvailabilityWatch] = []
-    for number, one in enumerate(runbook.model.measure.availability):
-        where = ("measure", "availability", number)
-        watch = AvailabilityWatch(
-            id=one.id,
-            url=binder.text(one.http, (*where, "http")),
-            status=one.expect.status,
-            body=binder.text(one.expect.body, (*where, "expect", "body")),
-            header=one.served_by.header if one.served_by else "",
-            every_s=one.every.total_seconds(),
-            timeout_s=one.timeout.total_seconds(),
-            stable_for_s=one.stable_for.total_seconds(),
-            resolve=one.resolve.value,
-            resolver=resolver,
-            connect_to=binder.text(one.connect_to, (*where, "connect_to")),
-            method=one.method,
-        )
-        watches.append(watch)
-    return tuple(watches)
 
 
 def _data(runbook: LoadedRunbook, binder: Binder) -> tuple[DataWatch, ...]:

@@ -141,6 +141,11 @@ class Watchers:
             deadline_s=plan.deadline_s,
             owner_pid=self._owner.pid,
             owner_start=self._owner.start,
+            addresses=watch.addresses,
+            ca=watch.ca,
+            dsn=self._secret(watch.dsn) if watch.dsn else "",
+            query=watch.query,
+            value=watch.value,
         )
 
     def _marker_job(self, watch: DataWatch, plan: Plan) -> MarkerJob:

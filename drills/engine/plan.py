@@ -100,7 +100,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityWatch:
-    """One availability observer: what is asked, how often, and what counts as up and as restored. Seconds."""
+    """One availability observer: what is asked, how often, and what counts as up and as restored. Seconds.
+
+    ``url`` is http, https, ``tcp://host:port``, ``dns://name``, ``sql-read://`` or ``sql-write://`` with the
+    observer's id; then ``dsn`` holds the server's address or a reference to it.
+    """
 
     id: str
     url: str
@@ -114,6 +118,11 @@ class AvailabilityWatch:
     resolver: str | None = None
     connect_to: str = ""
     method: str = "GET"
+    addresses: tuple[str, ...] = ()
+    ca: str = ""
+    dsn: str = ""
+    query: str = ""
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

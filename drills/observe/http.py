@@ -8,6 +8,7 @@ about some server.
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -64,6 +65,7 @@ class Http:
             use_dns_cache=False,
             limit=in_flight(self._job.every_s, self._job.timeout_s),
             force_close=not pooled,
+            ssl=ssl.create_default_context(cafile=self._job.ca) if self._job.ca else True,
             keepalive_timeout=KEEP_S if pooled else None,
         )
         return aiohttp.ClientSession(

@@ -25,7 +25,8 @@ _PERSONAS = {
     "keepalive": Persona.POOL,
     "pool": Persona.POOL,
 }
-SCHEMES = ("http", "https", "tcp", "dns")
+SQL = ("sql-read", "sql-write")
+SCHEMES = ("http", "https", "tcp", "dns", *SQL)
 FASTEST_S = 0.001
 GRACE_S = 600.0
 """How long an observer outlives the deadline of its plan."""
@@ -33,11 +34,14 @@ GRACE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeJob:
-    """One availability observer. Seconds; ``url`` is http, https, ``tcp://host:port`` or ``dns://name``.
+    """One availability observer. Seconds; ``url`` is http, https, ``tcp://host:port``, ``dns://name`` or of SQL.
 
-    ``status``, ``body`` (a text it must contain) and ``header`` (which names the site that answered) apply to
-    HTTP. ``resolver`` is ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``; without one the
-    system's is. ``connect_to`` is ``host[:port]``, taken in place of the name in the URL. With ``owner_pid`` the
+    ``status``, ``body`` (a text it must contain), ``header`` (which names the site that answered) and ``ca`` (a file
+    of certificates) apply to HTTP; ``addresses`` (all that the name may have) to DNS. For ``sql-read://NAME`` and
+    ``sql-write://NAME`` the server's address is ``dsn``, or ``env:NAME`` of the variable that holds it; a read runs
+    ``query`` and expects ``value`` (any, if None) in the first column of the first row. ``resolver`` is
+    ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``; without one the system's is. ``connect_to``
+    is ``host[:port]``, taken in place of the name in the URL. With ``owner_pid`` the
     observer ends when that process (``owner_start`` from ``drills.clock.process_start``) is gone.
     """
 
@@ -58,6 +62,11 @@ class ProbeJob:
     grace_s: float = GRACE_S
     owner_pid: int = 0
     owner_start: str = ""
+    addresses: tuple[str, ...] = ()
+    ca: str = ""
+    dsn: str = ""
+    query: str = ""
+    value: str | None = None
 
     @property
     def persona(self) -> Persona:
@@ -79,6 +88,10 @@ class ProbeJob:
             raise Refused(f"observer {self.id}: {self.url!r} names no port")
         if self.persona is Persona.DIRECT and parts.scheme == "dns":
             raise Refused(f"observer {self.id}: resolve: direct asks no DNS, but its target is {self.url!r}")
+        if self.ca and not os.access(self.ca, os.R_OK):
+            raise Refused(f"observer {self.id}: the file of certificates {self.ca} cannot be read")
+        if parts.scheme in SQL and not self.dsn:
+            raise Refused(f"observer {self.id}: no address of the SQL server is given")
 
 
 @dataclass(frozen=True, slots=True)

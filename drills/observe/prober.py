@@ -154,6 +154,8 @@ def _notes(job: ProbeJob) -> tuple[str, ...]:
     notes: list[str] = []
     if job.resolve == "fresh" and job.resolver is None:
         notes.append("names come from the system's resolver, which may cache")
+    if job.url.startswith("sql-") and job.resolve != "keepalive":
+        notes.append("connects anew for each request")
     if job.connect_to:
         notes.append(f"connects to {job.connect_to}")
     return tuple(notes)
@@ -186,7 +188,11 @@ def main(arguments: list[str]) -> int:
     try:
         (file,) = arguments
         job = read_probe_job(Path(file))
-        for library in ("aiohttp", "dns.asyncresolver"):  # before the schedule begins and before real-time priority
+        for library in (
+            "aiohttp",
+            "dns.asyncresolver",
+            *(("psycopg",) if job.dsn else ()),
+        ):  # before the schedule begins and before real-time priority
             import_module(library)
 
         why = asyncio.run(observe(job, be_punctual()))

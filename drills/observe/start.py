@@ -83,6 +83,9 @@ class Observers:
             environment[_DSN] = resolve_secret(job.write)
             job = replace(job, write=f"env:{_DSN}")
             module = "marker"
+        elif job.dsn:
+            environment[_DSN] = resolve_secret(job.dsn)
+            job = replace(job, dsn=f"env:{_DSN}")
         order, log = folder / f"{name}.job.json", folder / f"{name}.log"
         order.write_text(dump(job), encoding="utf-8")
         with log.open("ab") as out:

@@ -1,4 +1,4 @@
-"""What an availability observer asks: HTTP, a TCP connection, or a name."""
+"""What an availability observer asks: HTTP, a TCP connection, a name, or a SQL server."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ class Tcp:
 
 
 class Dns:
-    """A target that is up when its name has an address; the answer stands in ``detail``."""
+    """A target that is up when its name has an address, and none but those expected; it stands in ``detail``."""
 
     def __init__(self, job: ProbeJob) -> None:
+        self._expected = frozenset(job.addresses)
         self._name = urlsplit(job.url).hostname or ""
         self._names = names_for(job)
 
@@ -75,7 +76,10 @@ class Dns:
         except OSError as error:
             return refused(error)
         stamps.resolved = now()
-        return Answer(up=True, detail=",".join(sorted(addresses))[:MOST_DETAIL])
+        told = ",".join(sorted(addresses))[:MOST_DETAIL]
+        if self._expected and not self._expected.issuperset(addresses):
+            return Answer(up=False, detail=f"{told}: not as expected"[:MOST_DETAIL], hard=True)
+        return Answer(up=True, detail=told)
 
     async def close(self) -> None:
         """Hold nothing."""
@@ -99,5 +103,9 @@ def target_for(job: ProbeJob) -> Target:
             return Tcp(job)
         case "dns":
             return Dns(job)
+        case "sql-read" | "sql-write":
+            from drills.observe.sql import Sql
+
+            return Sql(job)
         case scheme:
             raise Refused(f"observer {job.id}: there is no prober for {scheme}://")

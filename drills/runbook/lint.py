@@ -15,8 +15,9 @@ from drills.work import Evidence, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from drills.runbook.availability import Availability
     from drills.runbook.check import Checked
-    from drills.runbook.model import Availability, Listed, Runbook
+    from drills.runbook.model import Listed, Runbook
     from drills.runbook.problems import Problems
 
 _STABLE: Final = 5
@@ -96,7 +97,7 @@ def _measure(runbook: Runbook, problems: Problems) -> None:
             problems.warn(
                 (*where, "every"), f"{one.id}: every must be at most a twentieth of the rto to judge it; lower it"
             )
-        if one.served_by is None:
+        if one.http is not None and one.served_by is None:
             problems.warn(
                 where,
                 f"{one.id}: cannot tell which site answers, so an old site that flaps looks restored; add served_by",

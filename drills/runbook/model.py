@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, JsonValue, model_validator
 
+from drills.runbook.availability import Availability
 from drills.runbook.fields import Name, Scalar, Span, Text, Wait, Written, mapping
 from drills.timeline.marks import Mark
 from drills.work import Kind
@@ -80,42 +81,6 @@ class Target(Written):
         "rto": (Mark.DISASTER, Mark.SERVICE_RESTORED),
         "rpo": (Mark.RECOVERY_POINT, Mark.DISASTER),
     }
-
-
-class Expect(Written):
-    """What makes an answer good."""
-
-    status: int = Field(default=200, ge=100, le=599)
-    body: str = ""
-
-
-class ServedBy(Written):
-    """How an answer tells which site gave it."""
-
-    header: Name
-
-
-class Resolve(StrEnum):
-    """How a prober finds the address: asked fresh each time, kept for its TTL, or given."""
-
-    FRESH = "fresh"
-    TTL = "ttl"
-    DIRECT = "direct"
-
-
-class Availability(Written):
-    """One observer of what users feel."""
-
-    id: Name
-    http: Text
-    method: Name = "GET"
-    expect: Expect = Expect.model_construct(status=200, body="")
-    served_by: ServedBy | None = None
-    every: Span = timedelta(milliseconds=100)
-    timeout: Span = timedelta(seconds=1)
-    stable_for: Span = timedelta(seconds=10)
-    resolve: Resolve = Resolve.FRESH
-    connect_to: str = ""
 
 
 class Sql(Written):

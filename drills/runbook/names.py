@@ -70,10 +70,8 @@ class Ancestry:
 def spoken(runbook: Runbook, works: Mapping[Where, type[Spec]]) -> Iterator[Spoken]:
     """Give every value in which names may stand."""
     for number, probe in enumerate(runbook.measure.availability):
-        where = ("measure", "availability", number)
-        yield Spoken((*where, "http"), probe.http)
-        yield Spoken((*where, "connect_to"), probe.connect_to)
-        yield Spoken((*where, "expect", "body"), probe.expect.body)
+        for inner, text, secret in probe.spoken():
+            yield Spoken(("measure", "availability", number, *inner), text, secret=secret)
     for number, ledger in enumerate(runbook.measure.data):
         where = ("measure", "data", number, "sql")
         yield Spoken((*where, "write"), ledger.sql.write, secret=True)

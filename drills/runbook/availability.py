@@ -1,0 +1,144 @@
+"""What a person writes about one observer of what users feel: whom it asks, through whose eyes, and what is up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from pydantic import Field, model_validator
+
+from drills.runbook.fields import Name, Span, Text, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Expect(Written):
+    """What makes an answer good: ``status`` and ``body`` of HTTP, ``address`` of DNS, ``value`` of a SQL query.
+
+    ``body`` is a text the answer must contain; ``address`` lists every address the name may have; ``value`` is the
+    first column of the first row, as text.
+    """
+
+    status: int = Field(default=200, ge=100, le=599)
+    body: str = ""
+    address: tuple[Text, ...] = ()
+    value: Text | None = None
+
+
+class ServedBy(Written):
+    """How an answer tells which site gave it."""
+
+    header: Name
+
+
+class Resolve(StrEnum):
+    """How a prober finds the address and connects.
+
+    ``fresh``: asks DNS and connects anew each time; ``ttl``: keeps an address for its TTL; ``keepalive``: keeps
+    connections too, as a pooled client does; ``direct``: asks no DNS, as for the endpoint of the recovery site.
+    """
+
+    FRESH = "fresh"
+    TTL = "ttl"
+    KEEPALIVE = "keepalive"
+    DIRECT = "direct"
+
+
+class SqlAsk(Written):
+    """A SQL server that is asked: ``read`` runs ``query`` there; ``write`` inserts a row and rolls it back.
+
+    Both are PostgreSQL addresses or references to one (``env:``, ``secretsmanager:``, ``ssm:``).
+    """
+
+    read: Text | None = None
+    write: Text | None = None
+    query: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> SqlAsk:
+        if (self.read is None) == (self.write is None):
+            raise ValueError("write one of read and write: an observer that does both is two")
+        if self.write is not None and self.query is not None:
+            raise ValueError("a query is for read; write inserts a row and rolls it back")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The server's address, or the reference to it."""
+        return self.read or self.write or ""
+
+
+_KINDS: Final = ("http", "tcp", "dns", "sql")
+_OF_KIND: Final = {
+    "method": ("http",),
+    "served_by": ("http",),
+    "ca": ("http",),
+    "connect_to": ("http", "tcp"),
+}
+_EXPECTED_OF: Final = {"status": ("http",), "body": ("http",), "address": ("dns",), "value": ("sql",)}
+
+
+class Availability(Written):
+    """One observer of what users feel: it asks one of ``http`` (also https), ``tcp``, ``dns`` and ``sql``.
+
+    ``http`` is a URL; https is verified as a client would, with the certificates in the file ``ca`` if given.
+    ``tcp`` is host:port, up when it accepts a connection; ``dns`` is a name, up when it has an address.
+    """
+
+    id: Name
+    http: Text | None = None
+    tcp: Text | None = None
+    dns: Text | None = None
+    sql: SqlAsk | None = None
+    method: Name = "GET"
+    ca: Text | None = None
+    expect: Expect = Expect.model_construct(status=200, body="", address=(), value=None)
+    served_by: ServedBy | None = None
+    every: Span = timedelta(milliseconds=100)
+    timeout: Span = timedelta(seconds=1)
+    stable_for: Span = timedelta(seconds=10)
+    resolve: Resolve = Resolve.FRESH
+    connect_to: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Availability:
+        asked = [name for name in _KINDS if getattr(self, name) is not None]
+        if len(asked) != 1:
+            raise ValueError(f"write one of {', '.join(_KINDS)}" + (f", not {' and '.join(asked)}" if asked else ""))
+        kind = asked[0]
+        scheme = (self.http or "").partition("://")[0]
+        if scheme in ("tcp", "dns"):
+            raise ValueError(f"{scheme}:// is no HTTP; write it as '{scheme}:'")
+        for name, kinds in _OF_KIND.items():
+            if name in self.model_fields_set and kind not in kinds:
+                raise ValueError(f"{name} has no meaning for {kind}; remove it")
+        for name in sorted(self.expect.model_fields_set if "expect" in self.model_fields_set else ()):
+            if kind not in _EXPECTED_OF[name]:
+                fitting = [one for one, kinds in _EXPECTED_OF.items() if kind in kinds]
+                hint = f"write {' or '.join(fitting)}" if fitting else "remove it: a connection is all there is"
+                raise ValueError(f"expect {name} has no meaning for {kind}; {hint}")
+        if kind == "sql" and self.expect.value is not None and self.sql is not None and self.sql.write is not None:
+            raise ValueError("expect value has no meaning for a write; remove it")
+        if kind in ("dns", "sql") and self.resolve is Resolve.DIRECT:
+            raise ValueError(f"resolve: direct has no meaning for {kind}; remove it")
+        return self
+
+    def spoken(self) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
+        """Give every text in which names may stand: where it stands, the text, and whether it takes a secret."""
+        for name in ("http", "tcp", "dns", "ca", "connect_to"):
+            text: str | None = getattr(self, name)
+            if text:
+                yield (name,), text, False
+        if self.sql is not None:
+            for name, text in (("read", self.sql.read), ("write", self.sql.write)):
+                if text is not None:
+                    yield ("sql", name), text, True
+            if self.sql.query is not None:
+                yield ("sql", "query"), self.sql.query, False
+        yield ("expect", "body"), self.expect.body, False
+        for number, address in enumerate(self.expect.address):
+            yield ("expect", "address", number), address, False
+        if self.expect.value is not None:
+            yield ("expect", "value"), self.expect.value, False
