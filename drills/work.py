@@ -29,6 +29,7 @@ __all__ = [
     "Kind",
     "Observation",
     "Place",
+    "PointProbe",
     "Probe",
     "Reversible",
     "Shown",
@@ -63,6 +64,14 @@ class Evidence(StrEnum):
 
     REPLICATION_CUT = "replication_cut"
     """The survivor can have received nothing more from the old primary."""
+    CONTENT_CHECKED = "content_checked"
+    """The data itself was read and is what it should be."""
+    RECOVERY_POINT = "recovery_point"
+    """When the newest recovery point is, by the clock of the service that keeps it."""
+    RESTORED_POINT = "restored_point"
+    """To which moment a copy has been restored, by the clock of the service that restored it."""
+    LAG = "lag"
+    """How far behind the survivor is: a prediction of what would be lost, never what was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,13 @@ class Probe(Protocol):
     def observe(self, aws: Aws) -> Observation:
         """Look once."""
         ...
+
+
+@runtime_checkable
+class PointProbe(Probe, Protocol):
+    """A look at a recovery point: its observation says when it is, in ``happened_utc_ns``."""
+
+    told_by: ClassVar[str]
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
 from drills.timeline.facts import Before, Facts
-from drills.work import Kind
+from drills.work import Evidence, Kind
 
 
 def said(at: float, word: Word, name: str = "", inbox: int = 1, **more: object) -> tuple[float, Told]:
@@ -209,14 +209,17 @@ def test_the_deadline_of_the_whole_drill_takes_it_back() -> None:
 
 def test_a_question_shows_what_it_promises() -> None:
     steps = (
-        step("lag", Kind.PROBE, section=Section.BEFORE, uses="rds.replica_lag"),
+        step("lag", Kind.PROBE, section=Section.BEFORE, evidence=(Evidence.LAG,)),
         step("go", Kind.OPERATOR, show=("data_at_risk", "capacity", "next_one_way", "lag")),
         step("promote", Kind.ACTION, "go", one_way="a promoted replica stays", authority=True),
     )
     run = Simulation(plan(*steps, ask=False, parameters=Facts(capacity=4)), World())
     state = run.run()
     assert state.progress["go"].shown == Facts(
-        data_at_risk="lag: looked", capacity=4, next_one_way="promote: a promoted replica stays", lag="done: looked"
+        data_at_risk="predicted by lag: looked",
+        capacity=4,
+        next_one_way="promote: a promoted replica stays",
+        lag="done: looked",
     )
 
 

@@ -16,7 +16,7 @@ from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
 from drills.measure.judgement import JudgedObjective, Judgement
-from drills.measure.question import RestoredPoint, Target
+from drills.measure.question import Target
 from drills.measure.verdict import Verdict
 from drills.timeline.codec import dump, load
 from drills.timeline.facts import Facts
@@ -247,15 +247,6 @@ def test_several_stores_are_judged_by_the_worst_and_their_consistency_is_told() 
     assert (rpo.low_s, rpo.high_s) == (stores["orders"].low_s, stores["orders"].high_s)
     assert judged.consistency is not None
     assert 0.9 < judged.consistency < 1
-
-
-def test_a_restored_point_judges_only_after_a_content_check() -> None:
-    at = Bracket(LOST - 20 * S, LOST - 19 * S)
-    for checked, verdict in ((True, Verdict.MET), (False, Verdict.UNPROVEN)):
-        point = RestoredPoint(at, checked, "snapshot")
-        found = named(judge(Case().question(ledgers=(), restored_point=point)), "rpo")
-        assert (found.verdict, found.high_s) == (verdict, pytest.approx(20.005))
-        assert verdict is Verdict.UNPROVEN or "restored_point" in found.why
 
 
 def test_a_late_control_probe_turns_what_it_overlaps_into_unknown() -> None:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from drills.aws.place import Place
     from drills.aws.sessions import Accounts
-    from drills.clock import Clock
     from drills.engine.execute import Observers
     from drills.engine.plan import Plan
+    from drills.engine.points import Points
     from drills.log import Log
 
 
@@ -126,6 +126,7 @@ def take_over(
 def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outside: Callable[[], None] | None) -> State:
     from drills import catalog
     from drills.aws.retry import Retry
+    from drills.engine.points import Points
 
     clock = SystemClock()
     home = next((place for place in state.plan.places if place.name == state.plan.to_site), None)
@@ -133,7 +134,8 @@ def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outsi
     def secret(reference: str) -> str:
         return accounts.read(home).secret(reference) if home is not None else reference
 
-    watchers = _observers(journal, state, secret, outside, clock)
+    points = Points(accounts, Retry(clock), clock, catalog.load)
+    watchers = _observers(journal, state, secret, points, outside)
     means = Means(accounts, Retry(clock), clock, catalog.load, watchers, lambda seen: conclude(journal.folder, seen))
     try:
         return LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted).run()
@@ -145,20 +147,21 @@ def _observers(
     journal: Journal,
     state: State,
     secret: Callable[[str], str],
+    points: Points,
     outside: Callable[[], None] | None,
-    clock: Clock,
 ) -> Observers:
     """Give the observers of a drill; one that watches nothing needs not even know how."""
-    if not (state.plan.availability or state.plan.data):
+    if not state.plan.watched:
         return NoObservers()
     from drills.engine.observing import Owner, Watchers
 
     return Watchers(
         journal.folder.name,
         journal.folder,
-        clock,
+        SystemClock(),
         owner=Owner.me() if state.plan.world_private else Owner(),
         secret=secret,
+        points=points,
         outside=outside,
     )
 
@@ -174,7 +177,7 @@ def conclude(folder: Path, state: State) -> ev.Finished:
 
 
 def _judged(folder: Path, state: State) -> Facts:
-    if not state.watching:
+    if not (state.watching or state.points):
         return Facts()
     from drills.report.judging import judged_claims
 

@@ -38,7 +38,8 @@ def worst_s(plan: Plan) -> float:
     )
     undo = sum(step.timeout_s for step in plan.steps if step.reversible)
     stable = max((watch.stable_for_s for watch in plan.availability), default=0.0)
-    return plan.baseline_s + sections + reserve + undo + 2 * stable
+    asked = max((point.timeout_s for point in plan.recovery_points), default=0.0)
+    return plan.baseline_s + sections + reserve + undo + 2 * stable + 2 * asked
 
 
 def _timeout_s(step: Step) -> float:

@@ -17,7 +17,7 @@ from drills.engine.plan import (
     Section,
     Step,
 )
-from drills.engine.steps import bound_steps
+from drills.engine.steps import bound_points, bound_steps
 from drills.engine.watches import bound_watches
 from drills.errors import Invalid, Refused, Usage
 from drills.runbook.environment import EnvironmentKind
@@ -71,6 +71,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     watched = runbook.model.measure.availability
     availability = bound_watches(watched, binder, world.resolver if world else place.resolver, _AVAILABILITY)
     data = _data(runbook, binder)
+    points = bound_points(runbook, binder)
     if problems.found or untold:
         raise Invalid([*problems.found, *untold])
     hold_s = 0.0 if mode is Mode.REHEARSE and not ask else book.hold_for.total_seconds()
@@ -87,11 +88,12 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         places=places_of(place, world),
         steps=steps,
         objectives=tuple(
-            Objective(name, goal.begins, goal.ends, goal.within.total_seconds(), goal.seen_by)
+            Objective(name, goal.begins, goal.ends, goal.within.total_seconds(), goal.seen_by, goal.basis)
             for name, goal in book.objectives.items()
         ),
         availability=availability,
         data=data,
+        recovery_points=points,
         strategy=book.strategy.value if book.strategy else "",
         service=book.service or "",
         severity=book.severity or "",
@@ -134,6 +136,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
                 bound_steps(runbook, mode, binder)
         bound_watches(declared_watches, binder, None, _AVAILABILITY)
         _data(runbook, binder)
+        bound_points(runbook, binder)
     if problems.found:
         raise Invalid(problems.found)
 

@@ -68,7 +68,7 @@ def phase(state: State) -> Phase:
     """Say what the drill as a whole is doing."""
     if state.finished is not None:
         return Phase.OVER
-    watched = bool(state.plan.availability or state.plan.data)
+    watched = state.plan.watched
     if state.world_gone:
         return Phase.CLOSING if "collected" in state.stages or not watched else Phase.COLLECTING
     if state.stop is not None:
@@ -100,7 +100,7 @@ def _late(state: State) -> Phase:
 
 
 def _phase_of_retreat(state: State) -> Phase:
-    collected = "collected" in state.stages or not (state.plan.availability or state.plan.data)
+    collected = "collected" in state.stages or not state.plan.watched
     if state.stop is Stop.REFUSED:
         return Phase.CLOSING if collected else Phase.COLLECTING
     if state.running:
@@ -132,7 +132,7 @@ def commands(state: State) -> Iterator[Command]:
             yield Observe("watch")
         case Phase.BEFORE:
             yield from _ready(state, Section.BEFORE)
-            if (state.plan.availability or state.plan.data) and "baseline" not in state.stages:
+            if state.plan.watched and "baseline" not in state.stages:
                 yield Observe("baseline")
         case Phase.STEPS:
             yield from _ready(state, Section.STEPS)

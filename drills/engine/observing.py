@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from drills.clock import Clock
     from drills.engine.execute import Token
     from drills.engine.plan import AvailabilityWatch, DataWatch, Plan
+    from drills.engine.points import Points
     from drills.engine.state import State
     from drills.observe.job import Job
 
@@ -58,7 +59,7 @@ class Watchers:
     imposes on the world. The drill is not told when.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a drill is watched with
         self,
         drill: str,
         folder: Path,
@@ -66,6 +67,7 @@ class Watchers:
         *,
         owner: Owner,
         secret: Callable[[str], str],
+        points: Points | None = None,
         outside: Callable[[], None] | None = None,
     ) -> None:
         self._drill = drill
@@ -73,6 +75,7 @@ class Watchers:
         self._clock = clock
         self._owner = owner
         self._secret = secret
+        self._points = points
         self._outside = outside
         self._observers = Observers(clock)
         self._one_hand = threading.Lock()
@@ -84,7 +87,9 @@ class Watchers:
             case "watch":
                 yield from self._watch(state)
             case "baseline":
-                yield self._baseline(state, cancelled)
+                begun = self._clock.now()
+                yield from self._ask_points(state, cancelled, after=False)
+                yield self._baseline(state, cancelled, self._clock.now().since(begun))
             case "settled":
                 yield self._settled(state, cancelled)
             case "collected":
@@ -162,13 +167,20 @@ class Watchers:
             owner_start=self._owner.start,
         )
 
+    # -- recovery points -----------------------------------------------------------------------------------
+
+    def _ask_points(self, state: State, cancelled: Token, *, after: bool) -> Iterator[ev.PointTold]:
+        """Ask the services when their recovery points are: the last known before the disaster, and those of today."""
+        return iter(()) if self._points is None else self._points.ask(state.plan, cancelled, after=after)
+
     # -- baseline ------------------------------------------------------------------------------------------
 
-    def _baseline(self, state: State, cancelled: Token) -> ev.Ready:
-        cancelled.wait(state.plan.baseline_s)
+    def _baseline(self, state: State, cancelled: Token, passed_s: float) -> ev.Ready:
+        cancelled.wait(max(0.0, state.plan.baseline_s - passed_s))
         if self._outside is not None and not cancelled.is_set():
             self._outside()
-        return ev.Ready("baseline", ok=True, detail=f"watched for {show(state.plan.baseline_s)} before the first step")
+        watched_s = max(passed_s, state.plan.baseline_s)
+        return ev.Ready("baseline", ok=True, detail=f"watched for {show(watched_s)} before the first step")
 
     # -- settled -------------------------------------------------------------------------------------------
 
@@ -219,6 +231,8 @@ class Watchers:
     # -- collected -----------------------------------------------------------------------------------------
 
     def _collected(self, state: State, cancelled: Token) -> Iterator[ev.Body]:
+        if state.stop is None and not state.world_gone:
+            yield from self._ask_points(state, cancelled, after=True)
         read = self._read_ledgers(state, 2, cancelled, READ_AGAIN_EVERY_S * 4)
         with self._one_hand:
             killed = self._observers.stop(list(state.watching.values())) if not state.held else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drills.timeline.facts import Facts
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Basis, Mark
 from drills.work import Evidence, Kind, Place
 
 
@@ -147,6 +147,7 @@ class Objective:
     ends: Mark
     target_s: float
     seen_by: tuple[str, ...] = ()
+    basis: Basis = Basis.MARKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,8 @@ class Plan:
     objectives: tuple[Objective, ...]
     availability: tuple[AvailabilityWatch, ...] = ()
     data: tuple[DataWatch, ...] = ()
+    recovery_points: tuple[Step, ...] = ()
+    """Probes that say when a recovery point is; asked before the disaster and after the recovery."""
     strategy: str = ""
     service: str = ""
     severity: str = ""
@@ -194,6 +197,11 @@ class Plan:
     world: str = ""
     """Folder of the sandbox this drill runs in, empty in AWS."""
     world_private: bool = False
+
+    @property
+    def watched(self) -> bool:
+        """Whether anything is measured, so that the drill has stages of observing."""
+        return bool(self.availability or self.data or self.recovery_points)
 
     def step(self, step_id: str) -> Step:
         """Give the step called ``step_id``; ``KeyError`` when there is none."""

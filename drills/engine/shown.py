@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from drills.engine.progress import Status
 from drills.timeline.facts import Facts
-from drills.work import Shown
+from drills.work import Evidence, Shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from drills.engine.plan import Step
     from drills.engine.state import State
     from drills.timeline.facts import Json
-
-_LAGS = ("rds.replica_lag", "sql.replicating")
 
 
 def shown(state: State, step: Step) -> Facts:
@@ -25,10 +25,19 @@ def shown(state: State, step: Step) -> Facts:
     return Facts(**{name: _value(state, step, name) for name in step.show})
 
 
+def _at_risk(state: State) -> Iterator[str]:
+    """Give what lags predict, and how old the recovery points were when they were last asked for."""
+    for one in state.progress.values():
+        if Evidence.LAG in one.step.evidence and one.detail:
+            yield f"predicted by {one.step.id}: {one.detail}"
+    for told in state.points.values():
+        if not told.after:
+            yield f"{told.point}: {told.detail} (evidence)"
+
+
 def _value(state: State, step: Step, name: str) -> Json:
     if name == Shown.DATA_AT_RISK:
-        lags = [one for one in state.progress.values() if one.step.uses in _LAGS and one.detail]
-        return "; ".join(f"{one.step.id}: {one.detail}" for one in lags) or "not known: no step has looked at a lag"
+        return "; ".join(_at_risk(state)) or "not known: no step has looked at a lag"
     if name == Shown.NEXT_ONE_WAY:
         ahead = (one for one in state.progress.values() if one.step.one_way and one.step.number > step.number)
         following = next((one for one in ahead if one.status is Status.WAITING), None)

@@ -39,6 +39,8 @@ class State:
         self.watched: list[ev.Watching] = []
         """Every observer there was; one that died and was started again stands here twice."""
         self.sealed: dict[str, ev.Sealed] = {}
+        self.points: dict[tuple[str, bool], ev.PointTold] = {}
+        """What was last told of each recovery point, before the disaster and (True) after the recovery."""
         self.gates: list[ev.Gated] = []
         self.notes: list[tuple[Stamp, str, str]] = []
         self.stop: Stop | None = None
@@ -145,6 +147,10 @@ class State:
     @_take.register(ev.Sealed)
     def _sealed(self, body: ev.Sealed, _: Stamp) -> None:
         self.sealed[body.observer] = body
+
+    @_take.register(ev.PointTold)
+    def _point_told(self, body: ev.PointTold, _: Stamp) -> None:
+        self.points[body.point, body.after] = body
 
     @_take.register(ev.Started)
     def _started(self, body: ev.Started, at: Stamp) -> None:

@@ -64,6 +64,12 @@ def bound_steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Ste
     return tuple(steps)
 
 
+def bound_points(runbook: LoadedRunbook, binder: Binder) -> tuple[Step, ...]:
+    """Bind the probes that say when a recovery point is, as steps of their own that no other waits for."""
+    traits = runbook.checked.traits
+    return tuple(_step(one, traits[one.where], binder, ())[0] for one in runbook.model.points())
+
+
 def _belongs(one: Listed, mode: Mode) -> bool:
     """Say whether a step is part of a plan in ``mode``: a fault never is in an incident, which is the fault."""
     if mode is Mode.INCIDENT and one.step.fault is not None:

@@ -18,11 +18,12 @@ from drills.measure.evidence import Bracket
 from drills.measure.judgement import JudgedBounds, JudgedObjective, JudgedPhase, Judgement
 from drills.measure.lints import clock_doubts, foreign, header_lints, watch_lints
 from drills.measure.phases import UNDETECTED, phases
-from drills.measure.recovery import between, last_old_ack, lost, restored_point
+from drills.measure.points import NO_MARKERS, ONLY_EVIDENCE, judged_points, label, restored_point
+from drills.measure.recovery import between, last_old_ack, lost
 from drills.measure.rpo import Loss, loss, recovery_consistency
 from drills.measure.rto import ENDLESS
 from drills.measure.verdict import NS, Doubt, Span, decide, explain, worst
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Basis, Mark
 from drills.timeline.samples import Persona
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class _Bench:
             write_rate=write_rate(ledgers, losses),
             assumptions=assumptions([one for _, one in shown], losses),
             warnings=self._warnings(worst_client),
+            recovery_points=judged_points(question, self.disaster),
         )
 
     def objective(self, target: Target) -> JudgedObjective:
@@ -139,6 +141,8 @@ class _Bench:
         why, decided_by = explain(span, target.target_ns, verdict)
         if (target.begins, target.ends) == (Mark.DISASTER, Mark.SERVICE_RESTORED) and not self._moment(Mark.DETECTED):
             why = f"{why} ({UNDETECTED})"
+        if target.basis is Basis.RESTORED_POINT:
+            why = f"{label(self.question, target.seen_by)}; {why}"
         known = span.high is not None or span.low > 0 or not span.doubts
         return JudgedObjective(
             target.name,
@@ -212,9 +216,11 @@ class _Bench:
         if target.ends is not Mark.DISASTER:
             why = "a recovery point is measured back from the disaster only"
             return Span(0, None, (Doubt(why, "an objective recovery_point -> disaster"),))
+        if target.basis is Basis.RESTORED_POINT:
+            return restored_point(question, self.disaster, target.seen_by)
         wanted = [one for one in question.ledgers if not target.seen_by or one.header.observer in target.seen_by]
         if not wanted:
-            return restored_point(question, self.disaster)
+            return Span(0, None, (ONLY_EVIDENCE if question.points else NO_MARKERS,))
         return worst([lost(one, self.losses.get(one.header.observer), question, self.disaster) for one in wanted])
 
     def _worst_client(self, service: list[Span]) -> Span | None:

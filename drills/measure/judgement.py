@@ -96,6 +96,20 @@ class JudgedObserver:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedPoint:
+    """A recovery point as a service told of it: evidence. Seconds from the point to the disaster; negative: later."""
+
+    name: str
+    source: str
+    asked: str
+    low_s: float | None
+    high_s: float | None
+    skew_low_s: float | None
+    skew_high_s: float | None
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """The whole answer. ``worst_client`` bounds the slowest TTL-honouring client, of whom one was watched."""
 
@@ -111,6 +125,7 @@ class Judgement:
     write_rate: str
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
+    recovery_points: tuple[JudgedPoint, ...] = ()
 
     def claims(self) -> Facts:
         """Write the answer as the facts that ``Finished.claims`` keeps."""

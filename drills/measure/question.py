@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from drills.timeline.marks import Basis
+
 if TYPE_CHECKING:
     from drills.measure.effect import Disaster
     from drills.measure.evidence import Bracket
@@ -22,6 +24,7 @@ class Target:
     ends: Mark
     target_ns: int
     seen_by: tuple[str, ...] = ()
+    basis: Basis = Basis.MARKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,23 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class RestoredPoint:
-    """The point in time a restore says it reached, where markers cannot reach: evidence, judged only if checked."""
+class PointSeen:
+    """What a service said of its recovery point: ``at`` is UTC by its own clock, None when there is none.
 
-    at: Bracket
-    content_checked: bool
+    ``asked`` is our monotonic clock when it answered, ``asked_utc`` our UTC at the same moment; ``skew`` bounds its
+    clock minus our UTC then. ``why`` says why there is no point, or no bound. ``restored``: the point to which a copy
+    was restored, and not only one that could be. ``source`` is whose word it is.
+    """
+
+    name: str
     source: str
+    after: bool
+    restored: bool
+    asked: int
+    asked_utc: int
+    at: int | None
+    skew: Bracket | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,8 @@ class Question:
     moments: tuple[Moment, ...] = ()
     steps: tuple[StepSpan, ...] = ()
     cut_before_promote: bool = False
-    restored_point: RestoredPoint | None = None
+    points: tuple[PointSeen, ...] = ()
+    content_checked: tuple[str, ...] = ()
+    """The steps that have proved the content of the restored copy, after the disaster."""
     lints: tuple[str, ...] = field(default=())
     """What the caller wants to stand among the warnings."""

@@ -46,17 +46,6 @@ def lost(ledger: Ledger, loss: Loss | None, question: Question, disaster: Bracke
     return Span(loss.low, loss.high, tuple(doubts), shares)
 
 
-def restored_point(question: Question, disaster: Bracket | None) -> Span:
-    """Bound the RPO by the point a restore says it reached: only after a content check, and always labelled."""
-    point = question.restored_point
-    if point is None or disaster is None:
-        return Span(0, None, (Doubt("nothing was measured: no markers were written", "a marker writer"),))
-    span = between(point.at, disaster)
-    doubts = () if point.content_checked else (Doubt("the restored content was never checked", "a content check"),)
-    width = 0 if span.high is None else span.high - span.low
-    return Span(span.low, span.high, doubts, (Share(f"basis: restored_point ({point.source})", width, "markers"),))
-
-
 def last_old_ack(question: Question) -> int | None:
     """Give the last send of a marker that the old primary acked although it was sent after the clock's start."""
     disaster = question.disaster

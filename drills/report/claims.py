@@ -82,6 +82,20 @@ class ObserverClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class PointClaim:
+    """A recovery point as a service told of it: evidence beside the markers. Seconds before the disaster."""
+
+    name: str
+    source: str
+    asked: str
+    low_s: float | None
+    high_s: float | None
+    skew_low_s: float | None
+    skew_high_s: float | None
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claims:
     """Everything a finished drill claimed."""
 
@@ -91,6 +105,7 @@ class Claims:
     flaps: FlapsClaim | None = None
     dns_tail: BoundsClaim | None = None
     observers: tuple[ObserverClaim, ...] = ()
+    recovery_points: tuple[PointClaim, ...] = ()
     real: tuple[str, ...] = ()
     simulated: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -112,6 +127,7 @@ def read(claims: Facts) -> Claims:
         flaps=None if flaps is None else _flaps(flaps),
         dns_tail=None if tail is None else BoundsClaim(_number(tail, "low_s"), _number(tail, "high_s")),
         observers=tuple(map(_observer, _records(claims, "observers"))),
+        recovery_points=tuple(map(_point, _records(claims, "recovery_points"))),
         real=_texts(claims, "real"),
         simulated=_texts(claims, "simulated"),
         assumptions=_texts(claims, "assumptions"),
@@ -166,6 +182,19 @@ def _observer(one: Facts) -> ObserverClaim:
         _number(one, "high_s"),
         _number(one, "resolution_s"),
         _text(one, "detail"),
+    )
+
+
+def _point(one: Facts) -> PointClaim:
+    return PointClaim(
+        _text(one, "name"),
+        _text(one, "source"),
+        _text(one, "asked"),
+        _number(one, "low_s"),
+        _number(one, "high_s"),
+        _number(one, "skew_low_s"),
+        _number(one, "skew_high_s"),
+        _text(one, "told"),
     )
 
 

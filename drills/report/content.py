@@ -10,7 +10,7 @@ from drills.report.blocks import Command, Line, Part, Table, Tone, Words, toned
 
 if TYPE_CHECKING:
     from drills.report.blocks import Body, Cell
-    from drills.report.claims import Claims, FlapsClaim, ObjectiveClaim, RowsClaim
+    from drills.report.claims import Claims, FlapsClaim, ObjectiveClaim, PointClaim, RowsClaim
     from drills.report.result import DrillResult, StepResult
 
 MOST_KEPT = 20
@@ -22,7 +22,13 @@ MOST_STEPS = 60
 def parts(result: DrillResult, *, full: bool = True) -> tuple[Part, ...]:
     """Give the report: head, objectives, numbers, steps, what is left, what is real. ``full``: with all details."""
     found = [_head(result), _objectives(result), _phases(result.claims), _availability(result.claims)]
-    found += [_rows(result.claims), _steps(result, full=full), _undone(result), _remains(result)]
+    found += [
+        _rows(result.claims),
+        _points(result.claims, full=full),
+        _steps(result, full=full),
+        _undone(result),
+        _remains(result),
+    ]
     if full:
         found += [_said(result), _observers(result.claims), _evidence(result)]
     found += [_reality(result.claims, full=full), _caveats(result.claims, full=full), _stored(result)]
@@ -109,6 +115,20 @@ def _rows(claims: Claims) -> Part | None:
         return None
     written = (Line(Words(f"written at {claims.write_rate}", Tone.FAINT)),) if claims.write_rate else ()
     return Part("Rows", (Table(*_counts(claims.rows)), *written))
+
+
+def _points(claims: Claims, *, full: bool) -> Part | None:
+    """Tell what services said of their recovery points: evidence beside the markers; in full with their clocks."""
+    lines = [Line(f"{one.name}: {one.told}") for one in claims.recovery_points]
+    if full:
+        bounded = [one for one in claims.recovery_points if one.skew_low_s is not None]
+        lines += [Line(Words(_skew(one), Tone.FAINT), mark="-") for one in bounded]
+    return Part("Recovery points", tuple(lines)) if lines else None
+
+
+def _skew(one: PointClaim) -> str:
+    low, high = one.skew_low_s or 0.0, one.skew_high_s or 0.0
+    return f"{one.name}, asked {one.asked}: the service's clock minus ours is in [{low:+.3f} s, {high:+.3f} s]"
 
 
 def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], frozenset[int]]:

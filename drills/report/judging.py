@@ -13,7 +13,7 @@ from drills.engine.progress import Status
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
-from drills.measure.question import Ledger, Moment, Question, StepSpan, Target, Watch
+from drills.measure.question import Ledger, Moment, PointSeen, Question, StepSpan, Target, Watch
 from drills.measure.rpo import Book
 from drills.observe.store import read_controls, read_header, read_ledger, read_recovered, read_rounds, read_samples
 from drills.runtime.journal import read_drill
@@ -37,7 +37,7 @@ def judged_claims(folder: Path, state: State) -> Facts:
     A drill that was refused or never began to watch has nothing to be judged by, and claims nothing.
     """
     events, _ = read_drill(folder)
-    return judge(question(events, state)).claims() if state.watching else Facts()
+    return judge(question(events, state)).claims() if state.watching or state.points else Facts()
 
 
 def question(events: Sequence[ev.Event], state: State) -> Question:
@@ -58,11 +58,14 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         ),
         ledgers=tuple(_ledger(one.id, files[one.id], ordered=one.ordered) for one in plan.data if one.id in files),
         targets=tuple(
-            Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by) for one in plan.objectives
+            Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis)
+            for one in plan.objectives
         ),
         moments=tuple(_moments(state, clock)),
         steps=tuple(_spans(state, clock)),
         cut_before_promote=_cut_before_promote(state),
+        points=tuple(_points(state, clock)),
+        content_checked=tuple(_content_checked(state, clock)),
         lints=tuple(_lints(events, clock)),
     )
 
@@ -162,6 +165,48 @@ def _cut_before_promote(state: State) -> bool:
 def _shown(one: Progress) -> Stamp | None:
     """Give when a step proved what it proves: a fault when it was seen in effect, a probe when it said yes."""
     return one.effective if one.performed is not None else one.ended
+
+
+def _points(state: State, clock: str) -> Iterator[PointSeen]:
+    """Give what services told of their recovery points, those asked before the disaster first."""
+    for step in state.plan.recovery_points:
+        for after in (False, True):
+            told = state.points.get((step.id, after))
+            if told is None:
+                continue
+            ours = told.asked.clock == clock
+            bounded = ours and told.skew_low_ns is not None and told.skew_high_ns is not None
+            why = told.detail if told.at_ns is None else f"no bound on the clock of {step.uses}: {told.skew_detail}"
+            yield PointSeen(
+                name=step.id,
+                source=told.source,
+                after=after,
+                restored=Evidence.RESTORED_POINT in step.evidence,
+                asked=told.asked.mono_ns,
+                asked_utc=told.asked.utc_ns,
+                at=told.at_ns,
+                skew=Bracket(told.skew_low_ns or 0, told.skew_high_ns or 0) if bounded else None,
+                why=why if ours else "it was asked on another clock than the drill's",
+            )
+
+
+def _content_checked(state: State, clock: str) -> Iterator[str]:
+    """Give the steps that proved content after the disaster, and not before the data was said to be restored."""
+    begun = _began(state, Mark.DISASTER)
+    restored = next(
+        (one.ended for one in state.progress.values() if one.step.mark is Mark.DATA_RESTORED and one.ended), None
+    )
+    for one in state.progress.values():
+        if Evidence.CONTENT_CHECKED not in one.step.evidence or one.status is not Status.DONE or one.ended is None:
+            continue
+        after = begun is None or (one.started is not None and one.started.since(begun) >= 0)
+        if after and one.ended.clock == clock and (restored is None or one.ended.since(restored) >= 0):
+            yield one.step.id
+
+
+def _began(state: State, mark: Mark) -> Stamp | None:
+    """Give when the step that marks a moment was started; None where none does."""
+    return next((one.started for one in state.progress.values() if one.step.mark is mark), None)
 
 
 def _lints(events: Sequence[ev.Event], clock: str) -> Iterator[str]:

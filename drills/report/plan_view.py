@@ -11,7 +11,7 @@ from drills.engine.plan import Finally, Mode, Section
 from drills.report import figures, json, paint
 from drills.report.blocks import Line, Part, Table, Tone, Words
 from drills.timeline.marks import Mark
-from drills.work import Kind
+from drills.work import Evidence, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +60,10 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
             "fits": seconds <= objective.target_s if objective else None,
         },
         "steps": [_step_document(plan, step) for step in plan.steps],
+        "recovery_points": [
+            {"id": one.id, "uses": one.uses, "place": one.place, "with": dict(one.params)}
+            for one in plan.recovery_points
+        ],
         "permissions": {name: list(actions) for name, actions in _permissions(plan).items()},
         "point_of_no_return": _point_of_no_return(plan),
         "undone_on_abort": [step.id for step in _undone_on_abort(plan)],
@@ -105,6 +109,7 @@ def parts(plan: Plan, gates: Sequence[Gated] = ()) -> tuple[Part, ...]:
             for section, title in _SECTIONS.items()
             if any(step.section is section for step in plan.steps)
         ),
+        *((Part("Recovery points: evidence", tuple(_recovery_points(plan))),) if plan.recovery_points else ()),
         Part("On abort", tuple(_abort(plan))),
         Part("Gates", _gates(plan, gates)),
     )
@@ -134,7 +139,7 @@ def _head(plan: Plan, gates: Sequence[Gated]) -> Part:
 
 
 def _places(plan: Plan) -> Table:
-    used = {step.place for step in plan.steps}
+    used = {step.place for step in (*plan.steps, *plan.recovery_points)}
     rows = tuple(
         (one.name, one.account, one.region, one.role or "the caller's own credentials")
         for one in plan.places
@@ -187,6 +192,14 @@ def _steps(plan: Plan, section: Section) -> Iterator[Body]:
             yield Line(text, mark=" " * digits)
 
 
+def _recovery_points(plan: Plan) -> Iterator[Body]:
+    for point in plan.recovery_points:
+        account, region = _account(plan, point.place)
+        yield Line(f"{point.id}: {point.uses} at {point.place} ({region}, {account})", mark="-")
+        if point.permissions:
+            yield Line(Words(f"permissions: {', '.join(point.permissions)}", Tone.FAINT))
+
+
 def _details(step: Step) -> Iterator[Cell]:
     if step.say:
         yield step.say
@@ -223,6 +236,8 @@ def _rules(step: Step) -> Iterator[str]:
         yield f"on failure: {step.on_failure.value}{f' {step.run_on_failure}' if step.run_on_failure else ''}"
     if step.reversible:
         yield "can be undone"
+    if Evidence.LAG in step.evidence:
+        yield "what it sees is the predicted loss, and judges no objective"
 
 
 def _undone_on_abort(plan: Plan) -> list[Step]:
@@ -281,7 +296,7 @@ def _refused(plan: Plan, gates: Sequence[Gated]) -> bool:
 
 def _permissions(plan: Plan) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
-    for step in plan.steps:
+    for step in (*plan.steps, *plan.recovery_points):
         if step.permissions:
             found.setdefault(step.place, set()).update(step.permissions)
     return {place: tuple(sorted(actions)) for place, actions in sorted(found.items())}

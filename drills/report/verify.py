@@ -170,7 +170,7 @@ def _recomputed(events: Sequence[ev.Event], state: State, claimed: ev.Finished) 
 
 def _judged(events: Sequence[ev.Event], state: State) -> ev.Finished:
     then = fold(state.plan, events)
-    claims = judge(question(events, then)).claims() if then.watching else Facts()
+    claims = judge(question(events, then)).claims() if then.watching or then.points else Facts()
     verdicts = [str(one.get("verdict")) for one in _records(claims.get("objectives"))]
     settled = then.stages.get("settled")
     end = decide.ending(then, verdicts, restored=settled is not None and settled.ok is True)

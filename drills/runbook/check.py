@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drills.runbook.check_order import check_on_failure, check_order
+from drills.runbook.check_points import check_basis, check_points
 from drills.runbook.model import FAILOVER, Only
 from drills.runbook.names import SITE_FACTS, Ancestry, Need, check_names, check_parameters, spoken
 from drills.runbook.problems import did_you_mean
@@ -62,6 +63,8 @@ def check_runbook(runbook: Runbook, works: Works, problems: Problems) -> Checked
             traits[one.where] = found
             _check_place(one, found, problems)
         _check_condition(one, problems)
+    traits |= check_points(runbook, works, scope, problems)
+    check_basis(runbook, listed, traits, problems)
     reserve = check_on_failure(listed, problems)
     _check_follow(listed, traits, reserve, problems)
     needs = check_order(listed, reserve, problems)
@@ -112,6 +115,10 @@ def _check_ids(runbook: Runbook, listed: Iterable[Listed], problems: Problems) -
             for number, one in enumerate(runbook.measure.availability)
         ),
         *((("measure", "data", number, "id"), one.id) for number, one in enumerate(runbook.measure.data)),
+        *(
+            (("measure", "recovery_points", number, "id"), one.id)
+            for number, one in enumerate(runbook.measure.recovery_points)
+        ),
     ]
     seen: dict[str, Where] = {}
     for where, name in watches:
@@ -129,7 +136,8 @@ def _check_ids(runbook: Runbook, listed: Iterable[Listed], problems: Problems) -
 
 
 def _check_objectives(runbook: Runbook, problems: Problems) -> None:
-    watches = {one.id for one in (*runbook.measure.availability, *runbook.measure.data)}
+    measure = runbook.measure
+    watches = {one.id for one in (*measure.availability, *measure.data, *measure.recovery_points)}
     for name, goal in runbook.objectives.items():
         for number, seen in enumerate(goal.seen_by):
             if seen not in watches:

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from drills.runbook.availability import Availability
 from drills.runbook.fields import Name, Scalar, Span, Text, Wait, Written, mapping
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Basis, Mark
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Target(Written):
     ends: Mark = Field(alias="to")
     within: Span
     seen_by: tuple[Name, ...] = ()
+    basis: Basis = Basis.MARKERS
 
     @model_validator(mode="before")
     @classmethod
@@ -100,11 +101,22 @@ class Data(Written):
     ordered: bool = True
 
 
+class RecoveryPoint(Written):
+    """A probe that says when a recovery point is, for where markers cannot reach: shown beside them, as evidence."""
+
+    id: Name
+    probe: Text
+    at: Name
+    with_: dict[str, JsonValue] = Field(default_factory=dict, alias="with")
+    timeout: Span = timedelta(seconds=20)
+
+
 class Measure(Written):
     """Who watches, from before the first step until the service has been stable."""
 
     availability: tuple[Availability, ...] = ()
     data: tuple[Data, ...] = ()
+    recovery_points: tuple[RecoveryPoint, ...] = ()
     baseline: Wait = timedelta(seconds=2)
 
 
@@ -248,6 +260,13 @@ class Runbook(Written):
                     continue
                 for inner, item in enumerate(step.parallel):
                     yield Listed(section, (*where, "parallel", inner), number, item)
+
+    def points(self) -> Iterator[Listed]:
+        """Give each recovery point that is asked for as the probe step that asks for it."""
+        for number, one in enumerate(self.measure.recovery_points):
+            where = ("measure", "recovery_points", number)
+            asks = Step.model_construct(id=one.id, probe=one.probe, at=one.at, with_=one.with_, timeout=one.timeout)
+            yield Listed("before", where, number, asks)
 
 
 def _long(name: str, goal: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from drills.runbook.interpolate import references
@@ -78,6 +78,9 @@ def spoken(runbook: Runbook, works: Mapping[Where, type[Spec]]) -> Iterator[Spok
         yield Spoken((*where, "read"), ledger.sql.read, secret=True)
     for listed in runbook.listed():
         yield from _of_step(listed, works.get(listed.where))
+    for listed in runbook.points():
+        for value in _of_step(listed, works.get(listed.where)):
+            yield replace(value, step="")
 
 
 def _of_step(listed: Listed, work: type[Spec] | None) -> Iterator[Spoken]:
@@ -138,6 +141,8 @@ def _wrong_output(reference: Reference, value: Spoken, before: Ancestry) -> str:
     shown = f"${{{reference.name}}}"
     if reference.output is None:
         return f"{shown} is not an output; write ${{{_OUTPUT}}}"
+    if value.where[0] == "measure":
+        return f"{shown}: what is measured is set up before the first step, and knows no output; use a value's name"
     named = reference.output[0]
     if value.where[-1] in ("say", "by_hand") or not value.step:
         return f"{shown}: outputs are known only to the fields under 'with:'; move it there"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from drills import catalog
+from drills.runbook.check_points import TELLS
 from drills.runbook.environment import Environment
 from drills.runbook.model import Do, Runbook
 from drills.runbook.schema_works import with_fields
@@ -35,7 +36,16 @@ def runbook_schema() -> dict[str, Json]:
     for kind in Kind:
         step[kind.value] = {"enum": list(catalog.names(kind)), "description": f"The {kind.value} this step is."}
     definitions["Step"]["allOf"] = with_fields(definitions)
+    _recovery_points(definitions)
     return schema
+
+
+def _recovery_points(definitions: dict[str, dict[str, Json]]) -> None:
+    """Let only those probes stand under ``recovery_points`` that say when one is."""
+    tell = [name for name in catalog.names(Kind.PROBE) if TELLS & catalog.load(Kind.PROBE, name).evidence]
+    properties = cast("dict[str, dict[str, Json]]", definitions["RecoveryPoint"]["properties"])
+    properties["probe"] = {"enum": cast("list[Json]", tell), "description": "The probe that says when it is."}
+    definitions["RecoveryPoint"]["allOf"] = with_fields({}, (Kind.PROBE,), tell)
 
 
 def environment_schema() -> dict[str, Json]:

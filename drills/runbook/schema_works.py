@@ -8,17 +8,24 @@ from drills import catalog
 from drills.work import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drills.timeline.facts import Json
 
 NAMED: Final = r"\$\{"
 """In place of a number, true or false, or a list, a name that is bound later may stand: ``${to.count}``."""
 
 
-def with_fields(definitions: dict[str, dict[str, Json]], kinds: tuple[Kind, ...] = tuple(Kind)) -> list[Json]:
-    """Put the fields of each work into ``definitions``; gives one condition for each, to stand in a step's schema."""
+def with_fields(
+    definitions: dict[str, dict[str, Json]], kinds: tuple[Kind, ...] = tuple(Kind), only: Sequence[str] = ()
+) -> list[Json]:
+    """Put the fields of each work into ``definitions``; gives one condition for each, to stand in a step's schema.
+
+    ``only`` narrows it to works of these names.
+    """
     conditions: list[Json] = []
     for kind in kinds:
-        for name in catalog.names(kind):
+        for name in only or catalog.names(kind):
             schema = cast("dict[str, Json]", catalog.load(kind, name).model_json_schema(by_alias=True))
             for inner, part in cast("dict[str, Json]", schema.pop("$defs", {})).items():
                 definitions[inner] = cast("dict[str, Json]", _open(part))

@@ -13,7 +13,7 @@ from drills.services.aws_bind import expression_problem, pick, search
 from drills.services.aws_check import check_call
 from drills.services.spec import ProbeSpec, Told, Wrong, refuse
 from drills.timeline.facts import Facts, Json
-from drills.work import Aws, Observation
+from drills.work import Aws, Evidence, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_ITEMS: Final = 1000
 """Items that are read from an operation that answers in pages."""
+CONTENT: Final = frozenset({("dynamodb", name) for name in ("BatchGetItem", "GetItem", "Query", "Scan")})
+"""Operations that read data itself."""
 MOST_WORDS: Final = 100
 """Characters of a value that stand in an observation."""
 
@@ -147,6 +149,9 @@ class AwsRead(Awaited, _OfService):
     name: ClassVar[str] = "aws.read"
     permissions: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", Told(lambda read: read.needed(), ()))
     varies: ClassVar[bool] = True
+    evidence: ClassVar[frozenset[Evidence]] = cast(
+        "frozenset[Evidence]", Told(lambda read: read.proves(), frozenset[Evidence]())
+    )
 
     output: dict[str, str] = Field(default_factory=dict, description="Name -> JMESPath of the answer.")
 
@@ -155,6 +160,10 @@ class AwsRead(Awaited, _OfService):
         """Check the call against the service's model."""
         refuse(self.name, [*wrong_read(self.service, self, ()), *self.wrong_goal(()), *wrong_output(self.output)])
         return self
+
+    def proves(self) -> frozenset[Evidence]:
+        """Say what a yes proves: of an operation that reads data itself, its content."""
+        return frozenset({Evidence.CONTENT_CHECKED}) if _operation(self) in CONTENT else frozenset()
 
     def needed(self) -> tuple[str, ...]:
         """Give the IAM actions of the call."""
@@ -165,6 +174,11 @@ class AwsRead(Awaited, _OfService):
         model = aws_model.operation_model(self.service, self.operation)
         answer = send(aws, self.service, model, self.parameters, writes=False)
         return self.judge(answer, Facts(**pick(self.output, answer)))
+
+
+def _operation(read: AwsRead) -> tuple[str, str]:
+    model = find_operation(read.service, read.operation, ())
+    return (read.service, "" if model is None or isinstance(model, Wrong) else str(model.name))
 
 
 def find_operation(service: str, operation: str, where: Where) -> OperationModel | Wrong | None:

@@ -116,6 +116,27 @@ def ask(aws: Aws, dsn: str, query: str) -> tuple[Any, ...] | Observation:
     return row if row is not None else Observation(ok=None, detail="no answer: an empty one")
 
 
+def ask_only(aws: Aws, dsn: str, query: str) -> tuple[Any, ...] | Observation:
+    """Run one statement of a person's in a transaction that may only read, and give its first row.
+
+    It is prepared, so that it is one statement and no second one can end the transaction.
+    """
+    import psycopg
+
+    reached = connect(aws, dsn)
+    if isinstance(reached, Silent):
+        return Observation(ok=None, detail=f"no connection: {reached.why}")
+    with closing(reached) as connection:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute("SET TRANSACTION READ ONLY")
+                cursor = connection.execute(query.encode(), prepare=True)
+                row = cursor.fetchone() if cursor.description is not None else None
+        except psycopg.Error as error:
+            return Observation(ok=None, detail=f"no answer: {first_line(error)}", value=state_of(error))
+    return row if row is not None else Observation(ok=None, detail="no answer: the query gives no row")
+
+
 def write_and_roll_back(connection: Connection[Any]) -> str:
     """Insert one row and roll it back, or raise psycopg's error; says how the write was made."""
     import psycopg

@@ -13,7 +13,7 @@ from drills.clock import NS, SystemClock
 from drills.services.spec import ActionSpec, Duration, ProbeSpec
 from drills.services.tags import labels
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target
+from drills.work import Aws, Evidence, Observation, Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -167,6 +167,7 @@ class ReplicaLag(ProbeSpec):
 
     name: ClassVar[str] = "rds.replica_lag"
     permissions: ClassVar[tuple[str, ...]] = ("cloudwatch:GetMetricStatistics", "rds:DescribeDBInstances")
+    evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.LAG})
 
     db: str = Field(min_length=1, description="Identifier of the replica.")
     at_most: Duration = Field(description="The largest lag that is accepted.")

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import timedelta
-from typing import ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from drills.durations import show
-from drills.services.postgres import STARTING, Silent, ask, connect, first_line, state_of, write_and_roll_back
-from drills.services.spec import Duration, ProbeSpec, Told
+from drills.services.postgres import STARTING, Silent, ask, ask_only, connect, first_line, state_of, write_and_roll_back
+from drills.services.spec import Duration, ProbeSpec, Told, Wrong, refuse
 from drills.timeline.facts import Facts
 from drills.work import Aws, Evidence, Observation
 
+if TYPE_CHECKING:
+    from typing import Self
+
 SECRET_PERMISSIONS: Final = {"secretsmanager": ("secretsmanager:GetSecretValue",), "ssm": ("ssm:GetParameter",)}
 """The IAM action that reads a secret, by the scheme of its reference; one under a key of your own needs that too."""
+
+MOST_SHOWN: Final = 100
+"""Characters of a value that stand in an observation."""
 
 _WAIT_STATEMENT: Final = "57014"
 
@@ -120,6 +126,7 @@ class Replicating(_OfServer):
     """
 
     name: ClassVar[str] = "sql.replicating"
+    evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.LAG})
 
     dsn: str = Field(
         min_length=1,
@@ -155,6 +162,58 @@ class Replicating(_OfServer):
         limit_s = self.at_most.total_seconds()
         detail = f"the standby streams, {show(lag_s)} behind; {show(limit_s)} is accepted"
         return Observation(ok=lag_s <= limit_s, detail=detail, value=Facts(lag_s=lag_s))
+
+
+class Query(_OfServer):
+    """Say whether one query gives what it should: the proof that a restored copy holds the data.
+
+    The query is one statement that gives one value; it runs in a transaction that may only read. Without ``equals``
+    and ``at_least`` the value must be true.
+
+    .. code-block:: yaml
+
+        probe: sql.query
+        with:
+          dsn: secretsmanager:orders/dsn
+          query: SELECT count(*) FROM orders
+          at_least: 1
+    """
+
+    name: ClassVar[str] = "sql.query"
+    evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.CONTENT_CHECKED})
+
+    dsn: str = Field(
+        min_length=1, description="PostgreSQL address, or a reference to a secret.", json_schema_extra={"secret": True}
+    )
+    query: str = Field(min_length=1, max_length=10_000, description="One reading statement that gives one value.")
+    equals: str | int | float | bool | None = Field(default=None, description="What the value must be.")
+    at_least: float | None = Field(default=None, description="How large the value must be; instead of `equals`.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.equals is not None and self.at_least is not None:
+            refuse(self.name, [Wrong(("at_least",), "`equals` and `at_least` exclude each other; leave one out")])
+        return self
+
+    def observe(self, aws: Aws) -> Observation:
+        """Run the query once."""
+        row = ask_only(aws, self.dsn, self.query)
+        if isinstance(row, Observation):
+            return row
+        if len(row) != 1:
+            return Observation(ok=None, detail=f"the query gives {len(row)} columns, and must give one value")
+        value = row[0]
+        shown = str(value)[:MOST_SHOWN]
+        if self.at_least is not None:
+            try:
+                ok = float(value) >= self.at_least
+            except (TypeError, ValueError):
+                return Observation(ok=None, detail=f"the query gives {shown!r}, which is no number")
+            return Observation(ok=ok, detail=f"the query gives {shown}; at least {self.at_least:g} is wanted")
+        if self.equals is None:
+            return Observation(ok=value is True, detail=f"the query gives {shown}; true is wanted")
+        same = value == self.equals if isinstance(self.equals, bool | int | float) else str(value) == self.equals
+        return Observation(ok=same, detail=f"the query gives {shown}; {self.equals} is wanted")
 
 
 class ReceiverStopped(_OfServer):

@@ -190,6 +190,25 @@ class Ready(msgspec.Struct, frozen=True):
     detail: str
 
 
+class PointTold(msgspec.Struct, frozen=True):
+    """A service said when its recovery point is (``at_ns``, UTC by its own clock; None: it gave none, ``detail`` why).
+
+    ``source`` names whose word it is. ``skew_low_ns`` and ``skew_high_ns`` bound its clock minus ours, found from
+    its HTTP Date headers; None without a bound, and ``skew_detail`` says why. ``asked`` is our clock when it answered.
+    ``after``: asked after the recovery.
+    """
+
+    point: str
+    after: bool
+    source: str
+    detail: str
+    asked: Stamp
+    at_ns: int | None = None
+    skew_low_ns: int | None = None
+    skew_high_ns: int | None = None
+    skew_detail: str = ""
+
+
 class Sealed(msgspec.Struct, frozen=True):
     """An observer's file as evidence: what it held when the drill read it."""
 
@@ -240,6 +259,7 @@ Body: TypeAlias = (
     | Undid
     | UndoFailed
     | Ready
+    | PointTold
     | Sealed
     | Parked
     | WorldGone

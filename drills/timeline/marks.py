@@ -21,5 +21,14 @@ class Mark(StrEnum):
     REDUNDANCY_RESTORED = "redundancy_restored"
 
 
+class Basis(StrEnum):
+    """What an objective that begins at a recovery point is judged by."""
+
+    MARKERS = "markers"
+    """Rows that were acknowledged and are absent: the loss itself."""
+    RESTORED_POINT = "restored_point"
+    """What a service says its recovery point was: evidence, for where markers cannot reach."""
+
+
 OBSERVED = frozenset({Mark.RECOVERY_POINT, Mark.SERVICE_RESTORED})
 """Marks a step may never set."""

@@ -63,7 +63,7 @@ class Question:
 
     def used(self) -> tuple[Place, ...]:
         """Give each place that a step uses, in the order of the environment."""
-        names = {step.place for step in self.plan.steps}
+        names = {step.place for step in (*self.plan.steps, *self.plan.recovery_points)}
         return tuple(place for place in self.plan.places if place.name in names)
 
     def lasting(self) -> tuple[Place, ...]:
