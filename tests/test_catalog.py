@@ -78,7 +78,7 @@ def test_the_permissions_exist_in_aws(kind: Kind, name: str) -> None:
     known = {
         action
         for service in {permission.partition(":")[0] for permission in needed}
-        for model in [service_model(service)]
+        for model in [service_model({"elasticfilesystem": "efs"}.get(service, service))]
         for operation in model.operation_names
         for action in permissions(model.operation_model(operation))
     } | {"sts:GetCallerIdentity"}

@@ -31,7 +31,7 @@ class ReplicationStatus(RecoveryPointSpec):
 
     name: ClassVar[str] = "s3.replication_status"
     told_by: ClassVar[str] = "S3 Last-Modified of the replica"
-    permissions: ClassVar[tuple[str, ...]] = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")
+    permissions: ClassVar[tuple[str, ...]] = ("s3:GetObject", "s3:ListBucket")
 
     bucket: str = Field(min_length=1, description="Name of the bucket that receives.")
     source: str = Field(default="", description="Name of the bucket that is replicated; not asked, without it.")
