@@ -1,4 +1,4 @@
-"""A server's clock is bounded by its Date headers: the truth is always inside, and the bound is as narrow as promised."""
+"""A clock is bounded by Date headers: the truth is always inside, and the bound is as narrow as promised."""
 
 from __future__ import annotations
 
