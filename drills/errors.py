@@ -7,7 +7,8 @@
 ├── ``JournalError``     the drill's own record cannot be read or written
 └── ``WorkError``        what an action or a probe may raise
     ├── ``Rejected``     AWS (or a server) answered no; nothing was changed     -> FAILED
-    │   └── ``Expired``  the credentials are no longer valid: get new ones, then again
+    │   ├── ``Expired``  the credentials are no longer valid: get new ones, then again
+    │   └── ``Disowned`` there are no credentials, or AWS does not know them
     ├── ``Busy``         throttled or in a passing state; safe to ask again     -> tried again
     ├── ``Unanswered``   nobody answered; a write may have happened             -> UNKNOWN
     └── ``Partly``       some targets changed, some did not; carries a receipt  -> UNKNOWN
@@ -86,6 +87,10 @@ class Rejected(WorkError):
 
 class Expired(Rejected):
     """The credentials were valid once and are no longer: nothing was changed, new ones mend it."""
+
+
+class Disowned(Rejected):
+    """There are no credentials, or AWS does not know them: nothing was changed. Where they worked, they ended."""
 
 
 class Busy(WorkError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from drills.errors import Busy, Expired, Rejected, Unanswered, WorkError
+from drills.errors import Busy, Disowned, Expired, Rejected, Unanswered, WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -61,6 +61,9 @@ PASSING: Final = frozenset(
 
 EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 
+STRANGE: Final = frozenset({"InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException"})
+"""Codes for keys that AWS does not know: never known, or deleted, or a session that was ended."""
+
 NO_CAPACITY: Final = frozenset(
     {
         "InsufficientAddressCapacity",
@@ -99,6 +102,8 @@ def classify(error: Exception, *, writes: bool) -> WorkError | None:
         return _answered(error)
     if isinstance(error, BotoCoreError):
         return _unanswered(error, writes=writes)
+    if isinstance(error, RuntimeError) and "are still expired" in str(error):
+        return Expired(f"{error}; get new credentials and go on")  # botocore has no class for it
     if isinstance(error, ResponseParserError):
         return Unanswered(f"the answer could not be read: {error}")
     return None
@@ -132,6 +137,8 @@ def _answered(error: ClientError) -> WorkError:
         return Busy(f"throttled: {said}")
     if code in EXPIRED:
         return Expired(f"{said}; get new credentials (for example `aws sso login`) and go on")
+    if code in STRANGE or (code == "AuthFailure" and "validate the provided access credentials" in said):
+        return Disowned(f"{said}; these keys are not known there")
     if code in PASSING:
         return Busy(said)
     if code in NO_CAPACITY:
@@ -165,7 +172,7 @@ def _unanswered(error: BotoCoreError, *, writes: bool) -> WorkError:
         boto.NoAuthTokenError,
     )
     if isinstance(error, credentials):
-        return Rejected(f"{error}; set AWS_PROFILE or log in (`aws sso login`), nothing was sent")
+        return Disowned(f"{error}; set AWS_PROFILE or log in (`aws sso login`), nothing was sent")
     # What is left botocore finds out before it sends: parameters, unknown services, configuration.
     return Rejected(f"not sent: {error}") if not writes or _before_sending(error) else Unanswered(str(error))
 

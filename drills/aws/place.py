@@ -19,3 +19,7 @@ class Place:
     endpoint_url: str | None = None
     resolver: str | None = None
     access_key: str | None = None
+    external_id: str | None = None
+    """What the role's trust policy asks for (``sts:ExternalId``)."""
+    source_identity: str | None = None
+    """Who stands behind the session, in CloudTrail for as long as it lasts (``sts:SourceIdentity``)."""

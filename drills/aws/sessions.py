@@ -6,20 +6,18 @@ environment. A place in AWS never has an endpoint: not from us, and not from ``A
 
 from __future__ import annotations
 
-import os
 import threading
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from drills.aws.classify import classify
-from drills.aws.models import loader
+from drills.aws.holder import Holder, Standing, Terms
 from drills.aws.place import Place
 from drills.aws.readonly import refuse_writes
 from drills.aws.secrets import Secrets
 from drills.aws.whole import refuse_torn
 from drills.clock import Clock, SystemClock
-from drills.errors import Busy, Refused, Unanswered
+from drills.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +34,7 @@ CONNECT_S: Final = 3
 READ_S: Final = 10
 READ_ATTEMPTS: Final = 3
 POOL: Final = 32
-ROLE_LASTS_S: Final = 3600
+_BAD: Final = 400
 
 
 class Session:
@@ -61,6 +59,10 @@ class Session:
             found = self._clients[service] = self._maker.client(service, self._place, writes=self._writes)
         return found
 
+    def forget(self) -> None:
+        """Let go of the clients: the next one is made with credentials that are read anew."""
+        self._clients.clear()
+
     def secret(self, reference: str) -> str:
         """Resolve ``env:NAME``, ``secretsmanager:ID[#KEY]`` or ``ssm:NAME``; anything else is returned as it is."""
         return self._secrets.resolve(reference)
@@ -75,12 +77,13 @@ class Accounts:
         on_call: OnCall | None = None,
         clock: Clock | None = None,
         session_name: str = "drills",
+        terms: Terms | None = None,
         storm: Storm | None = None,
     ) -> None:
         self._on_call = on_call
         self._storm = storm
         self._clock = clock or SystemClock()
-        self._session_name = session_name
+        self._terms = terms or Terms(session_name)
         self._lock = threading.RLock()
         self._makers: dict[Place, _Maker] = {}
         self._sessions: dict[tuple[Place, bool], Session] = {}
@@ -92,6 +95,32 @@ class Accounts:
     def write(self, place: Place) -> Session:
         """Give the session that may write, and sends each call at most once."""
         return self._session(place, writes=True)
+
+    def standing(self, place: Place) -> Standing:
+        """Say who drills is at a place and how long that lasts; a ``WorkError`` says why nobody can tell."""
+        with self._lock:
+            maker = self._maker(place)
+        return maker.holder.standing()
+
+    def worked(self, place: Place) -> bool:
+        """Say whether a call at this place has been answered well with the credentials in hand, or those before."""
+        with self._lock:
+            return self._maker(place).worked
+
+    def renew(self, place: Place) -> None:
+        """Forget credentials and clients of a place: profiles, files and variables are read anew."""
+        with self._lock:
+            self._maker(place).forget()
+            for writes in (False, True):
+                session = self._sessions.get((place, writes))
+                if session is not None:
+                    session.forget()
+
+    def renewal(self, place: Place) -> str:
+        """Say what a person does to get new credentials for a place."""
+        with self._lock:
+            maker = self._maker(place)
+        return maker.holder.renewal()
 
     def _session(self, place: Place, *, writes: bool) -> Session:
         key = (place, writes)
@@ -106,9 +135,8 @@ class Accounts:
     def _maker(self, place: Place) -> _Maker:
         if place not in self._makers:
             check_wall(place)
-            self._makers[place] = _Maker(place, self._lock, self._clock)
+            self._makers[place] = _Maker(place, Holder(place, self._terms, config_for(place)), self._lock, self._clock)
             self._makers[place].tell = self._on_call
-            self._makers[place].session_name = self._session_name
             self._makers[place].storm = self._storm
         return self._makers[place]
 
@@ -116,14 +144,15 @@ class Accounts:
 class _Maker:
     """Makes the clients of one place from one set of credentials."""
 
-    def __init__(self, place: Place, lock: threading.RLock, clock: Clock) -> None:
+    def __init__(self, place: Place, holder: Holder, lock: threading.RLock, clock: Clock) -> None:
         self.place = place
+        self.holder = holder
         self.clock = clock
         self.tell: OnCall | None = None
-        self.session_name = "drills"
         self.storm: Storm | None = None
+        self.worked = False
         self._lock = lock
-        self._boto: Any = None
+        self._boto: dict[bool, Any] = {}
         self._made: dict[tuple[str, bool | None], Any] = {}
 
     def client(self, service: str, place: Place, *, writes: bool) -> Any:
@@ -131,7 +160,7 @@ class _Maker:
         with self._lock:
             key = (service, writes)
             if key not in self._made:
-                made = self._create(service, attempts=1 if writes else READ_ATTEMPTS)
+                made = self._create(service, attempts=1 if writes else READ_ATTEMPTS, writes=writes)
                 if not writes:
                     made.meta.events.register_first("before-call", refuse_writes)
                 self._listen(made, place, writes=writes)
@@ -143,36 +172,56 @@ class _Maker:
         with self._lock:
             key = (service, None)
             if key not in self._made:
-                made = self._create(service, attempts=READ_ATTEMPTS)
+                made = self._create(service, attempts=READ_ATTEMPTS, writes=False)
                 self._listen(made, self.place, writes=False)
                 self._made[key] = made
             return self._made[key]
 
+    def forget(self) -> None:
+        """Let go of clients and credentials."""
+        with self._lock:
+            self._boto.clear()
+            self._made.clear()
+        self.holder.forget()
+
     def _listen(self, client: Any, place: Place, *, writes: bool) -> None:
         tell = self.tell
-        if tell is None:
-            return
 
         def on_call(model: OperationModel, **_: Any) -> None:
-            tell(place, model.service_model.service_name, model.name, writes)
+            if tell is not None:
+                tell(place, model.service_model.service_name, model.name, writes)
 
-        client.meta.events.register("before-call", on_call)
+        def on_answer(http_response: Any, **_: Any) -> None:
+            self.worked = self.worked or http_response.status_code < _BAD
 
-    def _create(self, service: str, *, attempts: int) -> Any:
-        if self._boto is None:
-            self._boto = self._session()
-        made = self._boto.client(
+        if tell is not None:
+            client.meta.events.register("before-call", on_call)
+        client.meta.events.register("after-call", on_answer)
+
+    def _create(self, service: str, *, attempts: int, writes: bool) -> Any:
+        import boto3
+
+        if writes not in self._boto:
+            core = self.holder.core(writes=writes)
+            self._boto[writes] = boto3.Session(botocore_session=core, region_name=self.place.region)
+        # Who the caller is is asked where STS surely lives, never in the region that may be the impaired one.
+        region = self.holder.sts_region if service == "sts" else self.place.region
+        made = self._boto[writes].client(
             service,
-            region_name=self.place.region,
+            region_name=region,
             endpoint_url=self.place.endpoint_url,
-            config=self._config(attempts),
+            config=config_for(self.place)(attempts),
         )
         made.meta.events.register("before-parse", refuse_torn)
         if self.storm is not None:
             self.storm.over(made)
         return made
 
-    def _config(self, attempts: int) -> Config:
+
+def config_for(place: Place) -> Callable[[int], Config]:
+    """Give botocore's configuration for a place, by the number of attempts a call is given."""
+
+    def config(attempts: int) -> Config:
         from botocore.config import Config
 
         # As a dict, because the stubs do not know all of botocore's own options.
@@ -184,63 +233,11 @@ class _Maker:
             tcp_keepalive=True,
             max_pool_connections=POOL,
             **options,
-            account_id_endpoint_mode="disabled" if self.place.endpoint_url else "preferred",
+            account_id_endpoint_mode="disabled" if place.endpoint_url else "preferred",
             user_agent_extra="drills",
         )
 
-    def _session(self) -> Any:
-        import boto3
-        import botocore.session
-
-        core = botocore.session.Session()
-        core.register_component("data_loader", loader())
-        if self.place.endpoint_url:
-            # Neither profile, nor file, nor variable of the user: a sandbox has keys of its own, and no others.
-            core.set_config_variable("config_file", os.devnull)
-            core.set_config_variable("credentials_file", os.devnull)
-            core.session_var_map["profile"] = (None, None, None, None)
-            key = self.place.access_key or "AKIASANDBOXSANDBOX00"
-            core.set_credentials(key, "sandbox-secret-of-no-value")
-        if self.place.role:
-            self._assume(core, self.place.role)
-        return boto3.Session(botocore_session=core, region_name=self.place.region)
-
-    def _assume(self, core: Any, role: str) -> None:
-        """Put the credentials of ``role``, fetched at first use and renewed in time, into a botocore session."""
-        from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-        from botocore.exceptions import NoCredentialsError
-
-        def sts(service: str, **keys: Any) -> Any:
-            return core.create_client(
-                service,
-                region_name=self.place.region,
-                endpoint_url=self.place.endpoint_url,
-                config=self._config(READ_ATTEMPTS),
-                **keys,
-            )
-
-        own = core.get_credentials()
-
-        def fetch() -> Any:
-            # The caller's own call has not been sent yet: silence here is never an unanswered write.
-            try:
-                if own is None:
-                    raise NoCredentialsError  # noqa: TRY301 - one map for all that can go wrong here
-                fetcher = AssumeRoleCredentialFetcher(
-                    sts, own, role, {"RoleSessionName": self.session_name, "DurationSeconds": ROLE_LASTS_S}
-                )
-                return fetcher.fetch_credentials()
-            except Exception as error:
-                known = classify(error, writes=False)
-                if known is None:
-                    raise
-                if isinstance(known, Unanswered):
-                    raise Busy(f"could not assume {role}: {known}") from error
-                raise type(known)(f"could not assume {role}: {known}") from error
-
-        core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - the way boto3's own users set them
-            method="assume-role", refresh_using=fetch
-        )
+    return config
 
 
 def check_wall(place: Place) -> None:

@@ -46,6 +46,7 @@ def _resting(folder: Path) -> dict[str, Any]:
             "phase": "over",
             "running": [],
             "asks": [],
+            "waits_for_credentials": [],
             "elapsed_s": (last["at"]["utc_ns"] - first["at"]["utc_ns"]) / 1e9,
             "rto_so_far_s": None,
             "rto_target_s": next((one["target_s"] for one in plan["objectives"] if one["name"] == "rto"), None),
@@ -82,6 +83,9 @@ def standing_of(folder: Path) -> dict[str, Any]:
             if (begun_at := state.progress[name].attempted) is not None
         ],
         "asks": [one.step.id for one in standing.asking(state)],
+        "waits_for_credentials": [
+            {"step": one.step.id, "place": one.step.place, "renew": one.renew} for one in standing.lacking(state)
+        ],
         "elapsed_s": now.since(state.opened) if state.opened is not None else 0.0,
         "rto_so_far_s": so_far,
         "rto_target_s": objective.target_s if objective is not None else None,
@@ -101,6 +105,10 @@ def line(fact: dict[str, Any]) -> str:
         words.append(f"nobody drives it: `drills resume {fact['drill']}`")
     else:
         words += [f"`drills approve {name}`?" for name in fact["asks"]]
+        words += [
+            f"{one['step']} is waiting for credentials of {one['place']}: {one['renew']}"
+            for one in fact["waits_for_credentials"]
+        ]
     if fact["rto_so_far_s"] is not None:
         so_far, target = show(fact["rto_so_far_s"]), show(fact["rto_target_s"])
         words.append(f"RTO so far {so_far} of {target}")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from drills.engine import decide, drive
 from drills.engine.changing import Changes, Patience
 from drills.engine.outputs import bind_outputs
+from drills.engine.plan import Section
+from drills.engine.renewal import Renewal
 from drills.errors import Busy, DrillsError, Rejected, WorkError
 from drills.runbook.works import build as build_work
 from drills.timeline import events as ev
@@ -69,6 +71,18 @@ class Accounts(Protocol):
 
     def write(self, place: Place) -> Aws:
         """Give a session that writes, each call at most once."""
+        ...
+
+    def worked(self, place: Place) -> bool:
+        """Say whether a call at this place has been answered well before."""
+        ...
+
+    def renew(self, place: Place) -> None:
+        """Forget credentials and clients of a place: they are read anew."""
+        ...
+
+    def renewal(self, place: Place) -> str:
+        """Say what a person does to get new credentials for a place."""
         ...
 
 
@@ -180,6 +194,7 @@ class Workshop:
         self._crew = Crew(means.clock)
         self._tokens: dict[str, Token] = {}
         self._changes = Changes(state.plan, self)
+        self._renewal = Renewal(state, means.accounts, means.clock, self.tell)
 
     def do(self, act: drive.Act) -> None:
         """Begin one act; returns at once."""
@@ -323,13 +338,19 @@ class Workshop:
             if token is not None and token.is_set():
                 raise Busy(f"the drill has turned back; last: {why}")
 
-        return self._means.retrying(
-            call,
-            attempts=patience.attempts,
-            limit_s=patience.limit_s,
-            reads=patience.silence,
-            on_retry=tell,
-        )
+        def repeated() -> Any:
+            return self._means.retrying(
+                call,
+                attempts=patience.attempts,
+                limit_s=patience.limit_s,
+                reads=patience.silence,
+                on_retry=tell,
+            )
+
+        # An undo and a guard are worth the time in which people are waited for: what they keep safe is at stake.
+        keeps_safe = step.section is Section.GUARD or (patience.silence and not patience.reads)
+        limit_s = max(patience.limit_s, self._state.plan.hold_for_s) if keeps_safe else patience.limit_s
+        return self._renewal.through(step, repeated, limit_s, token or self._tokens.get(step.id))
 
     def look(self, step: Step, call: Callable[[], Observation]) -> Observation:
         """Ask once or a few times; an error is no answer."""

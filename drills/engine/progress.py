@@ -82,6 +82,8 @@ class Progress:
     """It ended after the drill had turned back: that it did not end well is no failure of its own."""
     asked: bool = False
     shown: Facts = field(default_factory=Facts)
+    renew: str = ""
+    """It waits for credentials, and this is what a person does to get new ones."""
     undo_started: bool = False
     undone: bool = False
     undo_detail: str = ""

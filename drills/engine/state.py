@@ -53,6 +53,7 @@ class State:
         self.accept_data_loss = False
         self.paused = False
         self.parked = False
+        self.resumed = False
         self.world_gone = ""
         self.finished: ev.Finished | None = None
         self.finished_at: Stamp | None = None
@@ -93,6 +94,9 @@ class State:
     @_take.register(ev.Resumed)
     def _resumed(self, _: ev.Resumed, at: Stamp) -> None:
         self.parked = self.paused = False
+        self.resumed = True
+        for one in self.progress.values():
+            one.renew = ""
         for name in self.running:
             one = self.progress[name]
             one.in_doubt, one.attempted = one.step.changes, at
@@ -162,6 +166,16 @@ class State:
         if one.before is None:
             one.before = body.before
         self.running[body.step] = None
+
+    @_take.register(ev.CredentialsEnded)
+    def _credentials_ended(self, body: ev.CredentialsEnded, _: Stamp) -> None:
+        one = self.progress[body.step]
+        one.renew, one.detail = body.renew, f"waiting for credentials: {body.renew}"
+
+    @_take.register(ev.CredentialsBack)
+    def _credentials_back(self, body: ev.CredentialsBack, _: Stamp) -> None:
+        one = self.progress[body.step]
+        one.renew, one.detail = "", ""
 
     @_take.register(ev.Performed)
     def _performed(self, body: ev.Performed, at: Stamp) -> None:
@@ -328,6 +342,7 @@ class State:
             return
         one.touched |= step.changes and status is Status.UNKNOWN
         one.late = self.stop is Stop.ABORTED
+        one.renew = ""
         self.running.pop(step.id, None)
         one.status, one.detail, one.ended = status, detail, at
         self._order[step.id] = None

@@ -198,6 +198,9 @@ def _wants(state: State) -> list[str]:
     """Say what waits for a person, or turns the drill back."""
     if state.stop is not None:
         return [f"turning back: {telling.short(state.why)}"]
+    lacking = standing.lacking(state)
+    if lacking:
+        return [f"{one.step.id} is waiting for credentials of {one.step.place}: {one.renew}" for one in lacking]
     if state.held_for:
         return [f"decide: {', '.join(sorted(state.held_for))} (`drills retry`, `skip`, `resolve`, `abort`)"]
     if not state.plan.ask:

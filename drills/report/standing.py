@@ -91,6 +91,11 @@ def asking(state: State) -> tuple[Progress, ...]:
     return tuple(one for one in state.progress.values() if one.asked and one.status is Status.RUNNING)
 
 
+def lacking(state: State) -> tuple[Progress, ...]:
+    """Give the steps that wait for new credentials."""
+    return tuple(one for one in state.progress.values() if one.renew)
+
+
 @dataclass(frozen=True, slots=True)
 class Retreat:
     """What an abort would do now: what would be undone, first things first, and what would stay and why."""

@@ -103,6 +103,16 @@ def _retried(body: ev.Retried, *_: object) -> str:
     return _with(f"step {body.step}: asked again (attempt {body.attempt})", body.why)
 
 
+@tell.register(ev.CredentialsEnded)
+def _credentials_ended(body: ev.CredentialsEnded, *_: object) -> str:
+    return f"step {body.step}: WAITING FOR CREDENTIALS of {body.place}: {short(body.why)}; new ones: {body.renew}"
+
+
+@tell.register(ev.CredentialsBack)
+def _credentials_back(body: ev.CredentialsBack, *_: object) -> str:
+    return f"step {body.step}: the credentials are good again"
+
+
 @tell.register(ev.Effective)
 def _effective(body: ev.Effective, *_: object) -> str:
     return _with(f"step {body.step}: {'in effect' if body.ok is True else 'NOT seen in effect'}", body.detail)

@@ -100,6 +100,21 @@ class Retried(msgspec.Struct, frozen=True):
     why: str
 
 
+class CredentialsEnded(msgspec.Struct, frozen=True):
+    """A step waits for new credentials of ``place``; ``renew`` is what a person does to get them."""
+
+    step: str
+    place: str
+    why: str
+    renew: str
+
+
+class CredentialsBack(msgspec.Struct, frozen=True):
+    """A step's call was let through again."""
+
+    step: str
+
+
 class Performed(msgspec.Struct, frozen=True):
     """A fault's change has been answered; whether it is in effect is another matter (``Effective``)."""
 
@@ -248,6 +263,8 @@ Body: TypeAlias = (
     | Started
     | Looked
     | Retried
+    | CredentialsEnded
+    | CredentialsBack
     | Performed
     | Effective
     | Ended
