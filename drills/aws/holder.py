@@ -37,14 +37,14 @@ class Terms:
 
     ``sts_region``: where STS is asked (empty: the place's own region). ``needed``: the plan's permissions by place;
     None: nothing is narrowed. ``break_glass``: the profile used when the ordinary identity cannot be had, empty but
-    in an incident; ``on_glass`` hears why, before the first call with it.
+    in an incident. ``aloud`` hears what a person must know: that the glass is broken, that a policy was not packed.
     """
 
     session_name: str = "drills"
     sts_region: str = ""
     needed: Mapping[str, Needed] | None = None
     break_glass: str = ""
-    on_glass: Callable[[str], None] = field(default=lambda _: None)
+    aloud: Callable[[str], None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Holder:
                 return core  # STS is silent, which says nothing about keys that need no STS
             self._broken = True
             self._own = None
-            self._terms.on_glass(
+            self._terms.aloud(
                 f"BREAK GLASS: profile {self._terms.break_glass} acts at {self._place.name} "
                 f"({self._place.account}), for the ordinary identity could not be had: {known}"
             )
@@ -235,6 +235,7 @@ class Holder:
                 raise
             said = f"not narrowed: STS cannot pack a session policy of {len(narrowed.policy)} characters"
             narrowed = Narrowed("", said)
+            self._terms.aloud(f"{self._place.name}: {said}")
             answer = sts.assume_role(**asked)
         given = answer["Credentials"]
         with self._lock:

@@ -54,7 +54,7 @@ def lasting(core: Any) -> Lasting:
     profile = str(core.get_config_variable("profile") or "default")
     if own is None:
         raise Rejected(f"no credentials for profile {profile}: set AWS_PROFILE or log in (`aws sso login`)")
-    return _of(core, str(own.method), profile, bool(own.token) if own.method in STATIC else True, 0)
+    return _of(core, str(own.method), profile, bool(own.token) if own.method in STATIC | {"explicit"} else True, 0)
 
 
 def _of(core: Any, method: str, profile: str, token: bool, depth: int) -> Lasting:  # noqa: FBT001 - a fact about the keys

@@ -7,11 +7,13 @@ environment. A place in AWS never has an endpoint: not from us, and not from ``A
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from drills.aws.holder import Holder, Standing, Terms
+from drills.aws.narrow import Needed
 from drills.aws.place import Place
 from drills.aws.readonly import refuse_writes
 from drills.aws.secrets import Secrets
@@ -96,11 +98,14 @@ class Accounts:
         """Give the session that may write, and sends each call at most once."""
         return self._session(place, writes=True)
 
-    def standing(self, place: Place) -> Standing:
-        """Say who drills is at a place and how long that lasts; a ``WorkError`` says why nobody can tell."""
-        with self._lock:
-            maker = self._maker(place)
-        return maker.holder.standing()
+    def standing(self, place: Place, needed: Needed | None = None) -> Standing:
+        """Say who drills is at a place and how long that lasts; a ``WorkError`` says why nobody can tell.
+
+        ``needed``: narrowed to these permissions, by credentials of their own.
+        """
+        check_wall(place)
+        terms = self._terms if needed is None else replace(self._terms, needed={place.name: needed})
+        return Holder(place, terms, config_for(place)).standing()
 
     def worked(self, place: Place) -> bool:
         """Say whether a call at this place has been answered well with the credentials in hand, or those before."""

@@ -83,7 +83,9 @@ def _take_over(folder: Path, output: str) -> None:
 
     _, state = read_drill(folder)
     with target_lock(folder.parent, state.plan):
-        state = take_over(folder, recorded_accounts(folder), shown(output), world_alive=_world_alive, outside=outside)
+        state = take_over(
+            folder, recorded_accounts(folder, state.plan), shown(output), world_alive=_world_alive, outside=outside
+        )
     tell(folder, state, output)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from drills.engine import decide, drive
 from drills.engine.execute import Means, NoObservers
 from drills.engine.plan import Mode
 from drills.engine.state import State
-from drills.runtime.inbox import Inbox, person
+from drills.runtime.inbox import Inbox, person, say
 from drills.runtime.journal import Journal
 from drills.runtime.local import LocalRun
 from drills.timeline import codec
@@ -26,6 +26,7 @@ from drills.timeline.facts import Facts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from drills.aws.holder import Terms
     from drills.aws.place import Place
     from drills.aws.sessions import Accounts
     from drills.engine.execute import Observers
@@ -69,11 +70,25 @@ class Calls:
             )
 
 
-def recorded_accounts(folder: Path) -> Accounts:
-    """Give the accounts of the drill in ``folder``: sessions named after it, every call on record."""
+def recorded_accounts(folder: Path, plan: Plan) -> Accounts:
+    """Give the accounts of the drill in ``folder``: sessions named after it, narrowed to its plan, calls on record."""
     from drills.aws.sessions import Accounts as Sessions
+    from drills.engine.permissions import needed
 
-    return Sessions(on_call=Calls(folder), session_name=folder.name)
+    def aloud(told: str) -> None:
+        sys.stderr.write(f"{told}\n")
+        say(folder, ev.Told(ev.Word.NOTE, "drills", 0, note=told))
+
+    terms = replace(terms_of(plan, aloud), session_name=folder.name, needed=needed(plan))
+    return Sessions(on_call=Calls(folder), terms=terms)
+
+
+def terms_of(plan: Plan, aloud: Callable[[str], None]) -> Terms:
+    """Say on what terms credentials are taken for a plan: STS on the side that survives, nothing narrowed yet."""
+    from drills.aws.holder import Terms
+
+    region = next((place.region for place in plan.places if place.name == plan.to_site), plan.home)
+    return Terms(sts_region=region, break_glass=plan.break_glass, aloud=aloud)
 
 
 def open_drill(

@@ -115,7 +115,6 @@ def _world(
 @_output
 def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], output: str) -> None:
     """Show what `run` would do, where, with which permissions, and what would refuse. Makes no write."""
-    from drills.aws.sessions import Accounts
     from drills.report import plan_view
 
     wish = Wish(runbook, environment, to_site, settings)
@@ -125,10 +124,9 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
         compiled = Bound(book, place, *sites, declared_world(place)).plan(wish, Mode.REHEARSE, ask=False)
         click.echo(plan_view.show_plan(compiled, output=output))
         return
-    accounts = Accounts()
-    sites = direction(place, None, to_site, Mode.RUN, accounts)
+    sites = direction(place, None, to_site, Mode.RUN, _before_direction(place, to_site, Mode.RUN))
     compiled = Bound(book, place, *sites).plan(wish, Mode.RUN, ask=False)
-    answers = _asked(compiled, accounts)
+    answers = _asked(compiled)
     click.echo(plan_view.show_plan(compiled, answers, output=output))
     if any(answer.ok is not True and not answer.advises for answer in answers):
         raise SystemExit(Refused.exit_code)
@@ -179,7 +177,6 @@ def incident(  # noqa: PLR0913 - what the command line says
 
 
 def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str) -> None:
-    from drills.aws.sessions import Accounts
     from drills.cli.compose import at_a_terminal
     from drills.engine.gates.table import refuse
     from drills.report.plan_view import answer_word
@@ -188,10 +185,9 @@ def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str
     book, place = wish.files()
     if place.model.kind.value == "sandbox":
         raise Usage(f"{wish.environment} is a sandbox: use `drills rehearse {wish.runbook}`")
-    accounts = Accounts()
-    sites = direction(place, None, wish.to_site, mode, accounts)
+    sites = direction(place, None, wish.to_site, mode, _before_direction(place, wish.to_site, mode))
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
-    answers = _asked(compiled, accounts)
+    answers = _asked(compiled)
     for answer in answers:
         click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
     refuse(answers, mode)
@@ -202,14 +198,33 @@ def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str
     _drive(folder, compiled, output, None, answers)
 
 
-def _asked(compiled: Plan, accounts: Accounts) -> tuple[Gated, ...]:
+def _aloud(told: str) -> None:
+    click.echo(told, err=True)
+
+
+def _before_direction(place: LoadedEnvironment, to_site: str, mode: Mode) -> Accounts:
+    """Give the accounts that ask which site is active: STS at the site that is to take over, else at home."""
+    from drills.aws.holder import Terms
+    from drills.aws.sessions import Accounts
+
+    model = place.model
+    taking_over = model.sites.get(to_site)
+    glass = model.break_glass.profile if model.break_glass and mode is Mode.INCIDENT else ""
+    region = taking_over.region if taking_over else model.home
+    return Accounts(terms=Terms(sts_region=region, break_glass=glass, aloud=_aloud))
+
+
+def _asked(compiled: Plan) -> tuple[Gated, ...]:
     """Ask every gate, now."""
     from drills import catalog
+    from drills.aws.sessions import Accounts
+    from drills.cli.compose import terms_of
     from drills.clock import NS, SystemClock
     from drills.engine.gates.question import Question
     from drills.engine.gates.table import answers
 
     now = datetime.fromtimestamp(SystemClock().now().utc_ns / NS, UTC)
+    accounts = Accounts(terms=terms_of(compiled, _aloud))
     return tuple(answers(Question(compiled, accounts, catalog.load, now)))
 
 
@@ -240,7 +255,9 @@ def _drive(
     from drills.cli.target import target_lock
 
     with target_lock(folder.parent, compiled):
-        state = open_drill(folder, compiled, recorded_accounts(folder), shown(output), outside=outside, gates=gates)
+        state = open_drill(
+            folder, compiled, recorded_accounts(folder, compiled), shown(output), outside=outside, gates=gates
+        )
     tell(folder, state, output)
 
 

@@ -179,7 +179,15 @@ def places_of(environment: Environment, world: SandboxValues | None) -> tuple[Pl
     spots: dict[str, Spot] = {**environment.sites, **environment.places}
     if world is None:
         return tuple(
-            Place(name, spot.account, spot.region, spot.role, resolver=environment.resolver)
+            Place(
+                name,
+                spot.account,
+                spot.region,
+                spot.role,
+                resolver=environment.resolver,
+                external_id=spot.external_id,
+                source_identity=spot.source_identity,
+            )
             for name, spot in spots.items()
         )
     return tuple(

@@ -107,6 +107,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         fence=book.no_fence or "",
         ask=ask,
         dns_ttl_s=_ttl(environment),
+        break_glass=place.break_glass.profile if place.break_glass and mode is Mode.INCIDENT else "",
         world=world.folder if world else "",
         world_private=world.private if world else False,
     )

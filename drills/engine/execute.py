@@ -27,6 +27,8 @@ from drills.work import Kind, Observation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from drills.aws.holder import Standing
+    from drills.aws.narrow import Needed
     from drills.clock import Clock, Stamp
     from drills.engine.plan import Step
     from drills.engine.progress import Progress
@@ -71,6 +73,10 @@ class Accounts(Protocol):
 
     def write(self, place: Place) -> Aws:
         """Give a session that writes, each call at most once."""
+        ...
+
+    def standing(self, place: Place, needed: Needed | None = None) -> Standing:
+        """Say who drills is at a place and how long that lasts; ``needed``: narrowed to these permissions."""
         ...
 
     def worked(self, place: Place) -> bool:

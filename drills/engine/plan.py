@@ -194,6 +194,8 @@ class Plan:
     ask: bool = False
     """Whether a person is there to answer; a rehearsal answers its own questions unless told otherwise."""
     dns_ttl_s: float | None = None
+    break_glass: str = ""
+    """The profile that acts in an incident when the ordinary identity cannot be had."""
     world: str = ""
     """Folder of the sandbox this drill runs in, empty in AWS."""
     world_private: bool = False

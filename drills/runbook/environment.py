@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from drills.runbook.fields import Account, Name, Region, Role, Scalar, Span, Text, Wait, Written
+from drills.runbook.fields import Account, Name, Region, Role, Scalar, SessionWord, Span, Text, Wait, Written
 
 
 class EnvironmentKind(StrEnum):
@@ -25,6 +25,14 @@ class Spot(Written):
     account: Account
     region: Region
     role: Role | None = None
+    external_id: SessionWord | None = None
+    source_identity: SessionWord | None = None
+
+
+class BreakGlass(Written):
+    """Who acts in an incident when the ordinary identity cannot be had: a profile of whoever drives it."""
+
+    profile: Text
 
 
 class Site(Spot):
@@ -78,6 +86,7 @@ class Environment(Written):
     values: dict[Name, Scalar] = Field(default_factory=dict)
     active: Active | None = None
     scope: Scope = Field(default_factory=Scope)
+    break_glass: BreakGlass | None = None
     resolver: Text | None = None
     dns_ttl: Span | None = None
     world: World | None = None

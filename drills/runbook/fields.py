@@ -91,6 +91,13 @@ def _role(value: Any) -> str:
     return value
 
 
+def _session_word(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[\w+=,.@:/-]{2,64}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not what STS takes: 2 to 64 letters, digits and +=,.@:/-_")
+    return text
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, str | int | float | bool):
         return value
@@ -109,4 +116,6 @@ Text = Annotated[str, BeforeValidator(_text)]
 Account = Annotated[str, BeforeValidator(_account), Field(json_schema_extra={"pattern": "^[0-9]{12}$"})]
 Region = Annotated[str, BeforeValidator(_region)]
 Role = Annotated[str, BeforeValidator(_role)]
+SessionWord = Annotated[str, BeforeValidator(_session_word)]
+"""What STS takes as an external id or a source identity."""
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar, json_schema_input_type=str | int | float | bool)]

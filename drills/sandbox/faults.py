@@ -49,6 +49,8 @@ class FaultRule:
     region: str = ""
     service: str = ""
     operation: str = ""
+    key: str = ""
+    """An access key id: credentials that have expired, with the code ``ExpiredToken`` and the status 403."""
     code: str = ""
     message: str = "made by a fault rule of the sandbox"
     status: int = 0
@@ -72,6 +74,7 @@ class FaultRule:
             (self.region, call.region),
             (self.service, call.service),
             (self.operation, call.operation),
+            (self.key, call.access_key),
         )
         return all(not mine or mine == theirs for mine, theirs in wanted)
 

@@ -47,6 +47,7 @@ class Audit:
             {
                 "time": self._clock.now().iso(),
                 "account": account,
+                "key": call.access_key,
                 "region": call.region,
                 "service": call.service,
                 "operation": call.operation,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drills.clock import SystemClock
-from drills.engine.gates import account, home, one_way, scope
+from drills.engine.gates import account, credentials, home, one_way, scope
 from drills.engine.gates.question import Question, unknown, why
 from drills.engine.plan import Mode
 from drills.errors import Refused
@@ -45,6 +45,7 @@ class Gate:
 
 GATES: Final = (
     Gate(account.NAME, account.ask, account.PERMISSIONS, binds_incidents=True),
+    Gate(credentials.NAME, credentials.ask, credentials.PERMISSIONS),
     Gate(home.NAME, home.ask),
     Gate(scope.NAME, scope.ask),
     Gate(one_way.NAME, one_way.ask),
