@@ -81,6 +81,19 @@ def draw_outage(random: Random, kind: str = "") -> Outage:
     window = random.randint(20, 60)
     clock = START
     begun = clock + (0 if random.random() < 0.5 else random.randint(0, 2 * window))
+    episodes = draw_episodes(random, begun, window)
+    shortest = min(past - at for at, past in episodes)
+    l_max = random.choice((None, random.randint(0, 30)))
+    disaster = _known(random, clock, episodes, kind)
+    sharp = random.randint(0, shortest)
+    injected = disaster.synchronous or disaster.confirmed is not None
+    rho_max = random.choice((shortest, sharp, random.randint(10, 40) if injected else shortest))
+    samples = probe(random, episodes, l_max, clock - 3 * window, episodes[-1][1] + 3 * window)
+    return Outage(window, rho_max, l_max, tuple(episodes), clock, disaster, samples)
+
+
+def draw_episodes(random: Random, begun: int, window: int) -> list[tuple[int, int]]:
+    """Draw one to four down intervals with gaps about a window long, or much shorter."""
     episodes: list[tuple[int, int]] = []
     at = begun
     for _ in range(random.randint(1, 4)):
@@ -88,14 +101,7 @@ def draw_outage(random: Random, kind: str = "") -> Outage:
         episodes.append((at, past))
         gaps = ((1, 15), (window - 3, window + 3), (window + 4, 2 * window))
         at = past + random.randint(*random.choice(gaps))
-    shortest = min(past - at for at, past in episodes)
-    l_max = random.choice((None, random.randint(0, 30)))
-    disaster = _known(random, clock, episodes, kind)
-    sharp = random.randint(0, shortest)
-    injected = disaster.synchronous or disaster.confirmed is not None
-    rho_max = random.choice((shortest, sharp, random.randint(10, 40) if injected else shortest))
-    samples = _probe(random, episodes, l_max, clock - 3 * window, episodes[-1][1] + 3 * window)
-    return Outage(window, rho_max, l_max, tuple(episodes), clock, disaster, samples)
+    return episodes
 
 
 def _known(random: Random, clock: int, episodes: list[tuple[int, int]], kind: str) -> Disaster:
@@ -121,7 +127,7 @@ def _up(episodes: list[tuple[int, int]], first: int, last: int) -> bool:
     return not any(at <= first and last < past for at, past in episodes)
 
 
-def _probe(
+def probe(
     random: Random, episodes: list[tuple[int, int]], l_max: int | None, begin: int, end: int
 ) -> tuple[Sample, ...]:
     every, late, slow = random.randint(2, 12), random.random() < 0.3, random.random() < 0.4

@@ -140,7 +140,7 @@ class DataWatch:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Two marks and a target in seconds; ``seen_by`` narrows the observers that judge it."""
+    """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several observers."""
 
     name: str
     begins: Mark
@@ -148,6 +148,7 @@ class Objective:
     target_s: float
     seen_by: tuple[str, ...] = ()
     basis: Basis = Basis.MARKERS
+    joint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What one availability observer proves of the moment the service was restored."""
+"""What one availability observer proves of the moment the service was restored, or several as one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drills.durations import show
-from drills.measure.effect import Effect, Known, effect, incidents
+from drills.measure import joint
+from drills.measure.effect import Effect, Known
 from drills.measure.evidence import (
     Bracket,
     Evidence,
@@ -18,12 +19,14 @@ from drills.measure.evidence import (
     seen_restored,
     seen_up,
 )
-from drills.measure.flaps import Flaps, flaps
+from drills.measure.flaps import Flaps, flaps, overlaid
 from drills.measure.rto import ENDLESS, Run, Track, lower, track, upper
 from drills.measure.verdict import NS, Doubt, Share
 from drills.timeline.samples import BAD, Persona
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drills.measure.question import Question, Watch
     from drills.timeline.samples import Samples
 
@@ -32,7 +35,7 @@ LATER_WATCH = "a longer watch, so that a whole window without failure can be see
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One observer's bounds. R lies in [``earliest``, ``run.ended``]; without a run nothing bounds it.
+    """The bounds of one observer, or of several as one. R lies in [``earliest``, ``run.ended``]; no run: no bound.
 
     ``effect`` None: no disaster could be placed. ``doubts`` stand against MET; ``shares`` are what the width of
     the bracket is made of.
@@ -51,47 +54,104 @@ class View:
     relapses: tuple[int, ...] = ()
 
 
-def view(watch: Watch, question: Question, rho_max: int, last_old_ack: int | None) -> View:
-    """Bound the moment of restoration as one observer saw it.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One observer of a view: its samples, and what shows the service up (``seen``, ``way``)."""
+
+    watch: Watch
+    samples: Samples
+    latency: Latency
+    seen: Evidence
+    way: Track
+
+    @property
+    def name(self) -> str:
+        return self.watch.header.observer
+
+
+def view(watches: Sequence[Watch], question: Question, rho_max: int, last_old_ack: int | None) -> View:
+    """Bound the moment of restoration as one observer saw it, or as several saw it together (all up at once).
 
     ``rho_max`` is the longest outage that may hide in the chosen run. ``last_old_ack`` is the last send of a
     marker that the failed site acknowledged after the clock's start: like a success of its own, it refutes that
     the fault was in effect when its call returned.
     """
-    samples = censor(watch.samples, watch.controls)
-    known = latency(samples, _first_trouble(samples, question), watch.header.every_ns)
-    seen = seen_up(samples, question.until, known.l_max)
-    way = track(seen, rho_max)
-    felt, doubts = _felt(way, watch, samples, question, last_old_ack)
-    name, persona = watch.header.observer, watch.header.persona
+    parts = [_part(watch, question, rho_max) for watch in watches]
+    window = joint_window(watches)
+    felt, doubts = _felt(parts, window, question, last_old_ack)
+    name = " & ".join(part.name for part in parts)
+    persona = watches[0].header.persona if len(watches) == 1 else Persona.JOINT
+    count, known = sum(len(part.samples) for part in parts), _latency(parts)
     if felt is None:
-        return View(name, persona, len(samples), known, None, 0, None, None, tuple(doubts), ())
-    to = question.to_site if watch.header.identified else ""
-    good = seen_restored(samples, seen, question.until, felt.elo, to) if to else seen
-    path = track(good, rho_max) if to else way
-    earliest = lower(good, felt.elo, watch.window_ns)
-    run = None if felt.ehi is None else upper(path, felt.ehi, watch.window_ns)
-    relapses = () if run is None else tuple(good.bad_sent[bisect_left(good.bad_sent, run.closed + 1) :])
+        return View(name, persona, count, known, None, 0, None, None, tuple(doubts), ())
+    goods = [_restored(part, question, felt.elo) for part in parts]
+    paths = [part.way if good is part.seen else track(good, rho_max) for part, good in zip(parts, goods, strict=True)]
+    down = goods[0] if len(goods) == 1 else joint.bads(goods)
+    earliest = lower(down, felt.elo, window)
+    found = None if felt.ehi is None else joint.upper(paths, felt.ehi, window)
+    run, relapses = (None, ()) if found is None else (found.run, _relapses(goods, found))
     if persona is not Persona.DIRECT and felt.known is not Known.UNKNOWN:
-        doubts += _baseline(seen, felt, watch.window_ns)
-    doubts += _open_end(path, felt, run, watch, rho_max, to)
+        for part in parts:
+            doubts += _baseline(part, felt, window)
+    if found is None:
+        doubts += _open_end(parts, paths, felt, rho_max, question)
     if relapses:
         since = show((relapses[0] - (run.ended if run is not None else felt.elo)) / NS)
         why = f"relapse: {len(relapses)} requests failed again, the first {since} after the service had come back"
         doubts.append(Doubt(why, "a service that stays up"))
+    seen = [flaps(good, felt.elo, felt.ehi, run, question.until) for good in goods]
     return View(
         name,
         persona,
-        len(samples),
+        count,
         known,
         felt,
         earliest,
         run,
-        flaps(good, felt.elo, felt.ehi, run, question.until),
-        tuple(doubts),
-        _shares(felt, earliest, run, watch),
+        seen[0] if len(seen) == 1 else overlaid(seen, max(0, question.until - felt.elo)),
+        tuple(dict.fromkeys(doubts)),
+        _shares(felt, earliest, run, parts),
         relapses,
     )
+
+
+def joint_window(watches: Sequence[Watch]) -> int:
+    """Give W of several observers: the longest of theirs."""
+    return max(watch.window_ns for watch in watches)
+
+
+def _part(watch: Watch, question: Question, rho_max: int) -> _Part:
+    samples = censor(watch.samples, watch.controls)
+    known = latency(samples, _first_trouble(samples, question), watch.header.every_ns)
+    seen = seen_up(samples, question.until, known.l_max)
+    return _Part(watch, samples, known, seen, track(seen, rho_max))
+
+
+def _latency(parts: Sequence[_Part]) -> Latency:
+    """Give the one observer's latency; of several only a sentence, for each uses its own."""
+    if len(parts) == 1:
+        return parts[0].latency
+    why = f"up only while {', '.join(part.name for part in parts)} are all up"
+    return Latency(sum(part.latency.goods for part in parts), 0, 0.0, None, why)
+
+
+def _site(part: _Part, question: Question) -> str:
+    return question.to_site if part.watch.header.identified else ""
+
+
+def _restored(part: _Part, question: Question, elo: int) -> Evidence:
+    to = _site(part, question)
+    return seen_restored(part.samples, part.seen, question.until, elo, to) if to else part.seen
+
+
+def _relapses(goods: Sequence[Evidence], found: joint.Together) -> tuple[int, ...]:
+    """Give the sends of what failed after the run was closed, each observer's own."""
+    failed = [
+        sent
+        for good, closed in zip(goods, found.closed, strict=True)
+        for sent in good.bad_sent[bisect_left(good.bad_sent, closed + 1) :]
+    ]
+    return tuple(sorted(failed))
 
 
 def _first_trouble(samples: Samples, question: Question) -> int:
@@ -103,19 +163,19 @@ def _first_trouble(samples: Samples, question: Question) -> int:
 
 
 def _felt(
-    way: Track, watch: Watch, samples: Samples, question: Question, last_old_ack: int | None
+    parts: Sequence[_Part], window: int, question: Question, last_old_ack: int | None
 ) -> tuple[Effect | None, list[Doubt]]:
     disaster = question.disaster
     if disaster is None:
         return None, [Doubt("no disaster stands on the timeline", "a step that marks the disaster")]
-    if not len(samples):
-        return None, [Doubt(f"{watch.header.observer} measured nothing", "an observer that runs")]
+    silent = [Doubt(f"{part.name} measured nothing", "an observer that runs") for part in parts if not part.samples]
+    if silent:
+        return None, silent
+    ways = [part.way for part in parts]
     if disaster.clock is None:
-        return _incident(way, watch.window_ns, disaster.mark)
-    after = disaster.clock.latest
-    site = question.from_site if watch.header.identified and question.from_site != question.to_site else ""
-    old = max((one for one in (last_success_of(samples, site, after), last_old_ack) if one is not None), default=None)
-    felt = effect(way, disaster, old)
+        return _incident(ways, window, disaster.mark)
+    late = [last_old_ack, *(_last_old_success(part, question, disaster.clock.latest) for part in parts)]
+    felt = joint.effect(ways, disaster, max((one for one in late if one is not None), default=None))
     doubts: list[Doubt] = []
     if felt.known is Known.UNCONFIRMED:
         why = "the fault was never confirmed to be in effect" + (f": {felt.note}" if felt.note else "")
@@ -123,8 +183,13 @@ def _felt(
     return felt, doubts
 
 
-def _incident(way: Track, window: int, mark: Bracket | None) -> tuple[Effect | None, list[Doubt]]:
-    found = incidents(way, window)
+def _last_old_success(part: _Part, question: Question, after: int) -> int | None:
+    named = part.watch.header.identified and question.from_site != question.to_site
+    return last_success_of(part.samples, question.from_site if named else "", after)
+
+
+def _incident(ways: Sequence[Track], window: int, mark: Bracket | None) -> tuple[Effect | None, list[Doubt]]:
+    found = joint.incidents(ways, window)
     if mark is not None:
         found = [one for one in found if one.earliest <= mark.latest][-1:]
     if not found:
@@ -138,9 +203,9 @@ def _incident(way: Track, window: int, mark: Bracket | None) -> tuple[Effect | N
     return Effect(one, one.earliest, one.latest, Known.UNKNOWN), doubts
 
 
-def _baseline(seen: Evidence, felt: Effect, window: int) -> list[Doubt]:
+def _baseline(part: _Part, felt: Effect, window: int) -> list[Doubt]:
     """Doubt a drill that began with a service that was not well, or that nobody had seen up."""
-    tb = felt.clock.earliest
+    seen, tb = part.seen, felt.clock.earliest
     pairs = zip(seen.bad_sent, seen.bad_until, strict=True)
     failed = sum(1 for sent, until in pairs if sent < tb and tb - window <= until < tb)
     doubts: list[Doubt] = []
@@ -152,27 +217,42 @@ def _baseline(seen: Evidence, felt: Effect, window: int) -> list[Doubt]:
     return doubts
 
 
-def _open_end(path: Track, felt: Effect, run: Run | None, watch: Watch, rho_max: int, to: str) -> list[Doubt]:
-    """Say why nothing bounds the restoration from above, if nothing does."""
-    if run is not None:
-        return []
+def _open_end(
+    parts: Sequence[_Part], paths: Sequence[Track], felt: Effect, rho_max: int, question: Question
+) -> list[Doubt]:
+    """Say why nothing bounds the restoration from above, of each observer and of all together."""
     if felt.ehi is None:
         return [Doubt(felt.note, "a look that sees the fault in effect, or a shorter interval")]
+    window = joint_window([part.watch for part in parts])
+    doubts = [
+        doubt
+        for part, path in zip(parts, paths, strict=True)
+        for doubt in _never(part if len(parts) > 1 else None, path, felt.ehi, rho_max, window, _site(part, question))
+    ]
+    if doubts:
+        return doubts
+    named = " and ".join(part.name for part in parts)
+    return [Doubt(f"{named} were never all up together for a whole window of {show(window / NS)}", LATER_WATCH)]
+
+
+def _never(part: _Part | None, path: Track, ehi: int, rho_max: int, window: int, to: str) -> list[Doubt]:
+    """Say why one observer (named if there are several) shows no window; nothing if it shows one."""
+    if upper(path, ehi, window) is not None:
+        return []
     goods = path.evidence.good_sent
-    by = f" by {to}" if to else ""
-    if not goods or goods[-1] < felt.ehi:
-        return [Doubt(f"no request was served{by} after the disaster", "a service that recovers")]
-    loose = upper(track(path.evidence, ENDLESS), felt.ehi, watch.window_ns)
+    who, by = "" if part is None else f"{part.name}: ", f" by {to}" if to else ""
+    if not goods or goods[-1] < ehi:
+        return [Doubt(f"{who}no request was served{by} after the disaster", "a service that recovers")]
+    loose = upper(track(path.evidence, ENDLESS), ehi, window)
     if loose is None:
-        window = show(watch.window_ns / NS)
-        return [Doubt(f"no whole window of {window} without failure{by} was seen after the disaster", LATER_WATCH)]
+        whole = f"no whole window of {show(window / NS)} without failure{by} was seen after the disaster"
+        return [Doubt(f"{who}{whole}", LATER_WATCH)]
     limit, gap = show(rho_max / NS), show(loose.resolution / NS) if loose.resolution < ENDLESS else "more"
     why = f"an outage of {gap} could hide between two answers, {limit} is allowed (the less of W/5 and target/10)"
-    return [Doubt(why, "a shorter interval, a shorter timeout or fewer unknown samples")]
+    return [Doubt(f"{who}{why}", "a shorter interval, a shorter timeout or fewer unknown samples")]
 
 
-def _shares(felt: Effect, earliest: int, run: Run | None, watch: Watch) -> tuple[Share, ...]:
-    header = watch.header
+def _shares(felt: Effect, earliest: int, run: Run | None, parts: Sequence[_Part]) -> tuple[Share, ...]:
     clock = Share("when the clock started", felt.clock.width, "a tighter bracket around the fault")
     if run is None:
         return (clock,)
@@ -182,6 +262,7 @@ def _shares(felt: Effect, earliest: int, run: Run | None, watch: Watch) -> tuple
             "when the fault took effect", min(end, felt.ehi - felt.elo), "a closer look at the fault's effect"
         )
         return (clock, waited, Share("the first good answer", max(0, run.ended - felt.ehi), "a shorter interval"))
-    every = show(header.every_ns / NS)
-    what = f"between the last failed and the first good request of {header.observer} (one each {every})"
+    every = show(max(part.watch.header.every_ns for part in parts) / NS)
+    named = " & ".join(part.name for part in parts)
+    what = f"between the last failed and the first good request of {named} (one each {every})"
     return (clock, Share(what, end, f"an interval below {every}, answers below {show((run.ended - run.sent) / NS)}"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drills.measure.evidence import Evidence
     from drills.measure.rto import Run
 
@@ -64,3 +66,20 @@ def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until:
         back = goods[place][1] if place < len(goods) else max(until, group.last_sent)
         low, high = low + group.low(), high + back - group.before
     return Flaps(count, first_success, run.ended if run else None, low, max(low, min(high, max(0, until - elo))))
+
+
+def overlaid(seen: Sequence[Flaps], watched: int) -> Flaps:
+    """Put the flaps of several observers on each other: down is whatever is down for one of them.
+
+    The whole was down at least as long as the worst part and at most as long as all parts one after the other. It
+    cannot have served before its last part did; it has flapped at least as often as one of them alone.
+    """
+    firsts = [one.first_success for one in seen]
+    low = max(one.downtime_low for one in seen)
+    return Flaps(
+        max(one.count for one in seen),
+        None if None in firsts else max(first for first in firsts if first is not None),
+        seen[0].stable_since,
+        low,
+        max(low, min(watched, sum(one.downtime_high for one in seen))),
+    )

@@ -12,8 +12,22 @@ from drills.timeline.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedClock:
+    """A recovery time from one clock: a mark, or the ``effect`` itself; ``judged``: the one the objective names."""
+
+    name: str
+    low_s: float
+    best_s: float | None
+    high_s: float | None
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedObjective:
-    """One objective. ``best_s`` is the midpoint of the bounds; ``why`` names the dominating error."""
+    """One objective. ``best_s`` is the midpoint of the bounds; ``why`` names the dominating error.
+
+    ``clocks``: the same restoration from every clock that was started, of objectives that end there.
+    """
 
     name: str
     verdict: Verdict
@@ -23,6 +37,7 @@ class JudgedObjective:
     target_s: float
     why: str
     decided_by: str = ""
+    clocks: tuple[JudgedClock, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +69,13 @@ class JudgedStore:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPhase:
-    """One part of the recovery time."""
+    """One part of the recovery time; ``seconds`` at the midpoints, where the parts add up to it, and its bounds."""
 
     name: str
     seconds: float
     detail: str = ""
+    low_s: float | None = None
+    high_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,69 +11,181 @@ from drills.timeline.marks import Mark
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from drills.measure.evidence import Bracket
     from drills.measure.question import Moment, StepSpan
 
 UNDETECTED = "announced drill, detection not exercised"
+_TAIL, _TRAFFIC, _BETWEEN = "tail", "traffic switch", "between steps"
+_ALWAYS = frozenset({"detect", "decide"})
+_ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One part: its name, its length in nanoseconds, and the step or the mark it is known by."""
+    """One part: bounds of its length and its length at the midpoints, in nanoseconds; ``detail``: what tells it."""
 
     name: str
-    length: int
+    low: int
+    best: int
+    high: int
     detail: str = ""
 
 
-def phases(
-    began: int, service: int, restored: int, steps: Sequence[StepSpan], moments: Sequence[Moment]
-) -> tuple[Phase, ...]:
-    """Cut [began, restored] into detect, decide, automation by step, data, traffic switch, DNS tail, validate.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is cut: the disaster, when requests were served again (fresh DNS), and when all was restored.
 
-    ``began`` and ``restored`` are the midpoints of disaster and restoration for all personas, ``service`` that of
-    restoration for fresh DNS. Where steps run side by side the instant belongs to the one that ends last, for it
-    is the one waited for. Between two steps: ``between steps``. After the last step (and before the service
-    answers): ``traffic switch``. A step's own ``phase`` (as in ``validate``) names its
-    part. The parts add up to ``restored - began`` exactly.
+    ``tail`` and ``waited`` name the part between the last two and what it waited for.
     """
-    if restored <= began:
-        return ()
-    service = min(max(service, began), restored)
-    known = {moment.mark: moment.at.middle for moment in moments}
-    detected = min(max(known.get(Mark.DETECTED, began), began), service)
-    decided = min(max(known.get(Mark.DECIDED, detected), detected), service)
-    found = [Phase("detect", detected - began, "" if Mark.DETECTED in known else UNDETECTED)]
-    found.append(Phase("decide", decided - detected, "" if Mark.DECIDED in known else "no decision was marked"))
-    found += _automation(decided, service, steps)
-    found.append(Phase("DNS tail", restored - service, "clients that keep an old answer"))
-    return tuple(part for part in found if part.length or part.name in {"detect", "decide"})
+
+    began: Bracket
+    service: Bracket
+    restored: Bracket
+    tail: str = "DNS tail"
+    waited: str = "clients that keep an old answer"
 
 
-def _automation(begin: int, end: int, steps: Sequence[StepSpan]) -> list[Phase]:
-    ran = [(max(step.started_ns, begin), min(_ended(step, end), end), step) for step in steps]
-    ran = [(first, last, step) for first, last, step in ran if first < last and step.mark is not Mark.DISASTER]
-    edges = sorted({begin, end, *(edge for first, last, _ in ran for edge in (first, last))})
-    lengths: dict[str, int] = {}
-    details: dict[str, str] = {}
-    last_end = max((last for _, last, _ in ran), default=begin)
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """One choice of the moments between which the parts lie; None: nobody marked it."""
+
+    began: int
+    detected: int | None
+    decided: int | None
+    service: int
+    restored: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A stretch of time that belongs to one step, or to none (``name`` empty)."""
+
+    first: int
+    past: int
+    name: str = ""
+    detail: str = ""
+
+    def within(self, first: int, past: int) -> int:
+        return max(0, min(self.past, past) - max(self.first, first))
+
+
+def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment]) -> tuple[Phase, ...]:
+    """Cut the recovery time into detect, decide, automation by step, data, traffic switch, DNS tail, validate.
+
+    Where steps run side by side the instant belongs to the one that ends last, for it is the one waited for. Between
+    two steps: ``between steps``. After the last step, until the service answers: ``traffic switch``. A step's own
+    ``phase`` (``validate``, ``human wait``) names its part.
+
+    The lengths at the midpoints (``best``) add up to that of the recovery time, and none is negative. Each length
+    only grows or only shrinks with each moment that it depends on, so its bounds come from the ends of the brackets;
+    but for the traffic switch, which starts anew whenever a step begins.
+    """
+    at = {moment.mark: moment.at for moment in moments}
+    brackets = (course.began, at.get(Mark.DETECTED), at.get(Mark.DECIDED), course.service, course.restored)
+    segments = _segments(steps)
+    best = _lengths(_best(course, brackets), segments)
+    grows = {"detect": {1, 3, 4}, "decide": {2, 3, 4}, _TAIL: {4}}
+    parts = {part.name: part.detail for part in segments if part.name}
+    said = {
+        "detect": "" if brackets[1] is not None else UNDETECTED,
+        "decide": "" if brackets[2] is not None else "no decision was marked",
+        **parts,
+        _BETWEEN: "no step was running",
+        _TRAFFIC: "after the last step, until requests were served",
+        _TAIL: course.waited,
+    }
+    found: list[Phase] = []
+    for name, detail in said.items():
+        if name == _TRAFFIC:
+            low, high = _traffic(brackets, segments)
+        else:
+            growing = grows.get(name, {3, 4})
+            low, high = (
+                _lengths(_corner(brackets, growing, shortest=one), segments).get(name, 0) for one in (True, False)
+            )
+        middle = best.get(name, 0)
+        if middle or high or name in _ALWAYS:
+            shown = course.tail if name == _TAIL else name
+            found.append(Phase(shown, min(low, middle), middle, max(high, middle), detail))
+    return tuple(found)
+
+
+def _corner(brackets: Sequence[Bracket | None], growing: set[int], *, shortest: bool) -> _Cut:
+    """Choose the end of each bracket at which a part is shortest (or longest) that grows with ``growing``."""
+
+    def end(place: int) -> int | None:
+        one = brackets[place]
+        if one is None:
+            return None
+        return one.earliest if (place in growing) is shortest else one.latest
+
+    began, service, restored = end(0), end(3), end(4)
+    assert began is not None  # noqa: S101 - these three are always there
+    assert service is not None  # noqa: S101
+    assert restored is not None  # noqa: S101
+    return _Cut(began, end(1), end(2), service, restored)
+
+
+def _best(course: Course, brackets: Sequence[Bracket | None]) -> _Cut:
+    """Choose the midpoints, the restoration so that the whole is the midpoint of the recovery time."""
+    began = course.began.middle
+    whole = _between(course.began, course.restored)
+    detected, decided = (None if one is None else one.middle for one in brackets[1:3])
+    return _Cut(began, detected, decided, began + _between(course.began, course.service), began + whole)
+
+
+def _between(begin: Bracket, end: Bracket) -> int:
+    return (max(0, end.earliest - begin.latest) + max(0, end.latest - begin.earliest)) // 2
+
+
+def _lengths(cut: _Cut, segments: Sequence[_Segment]) -> dict[str, int]:
+    """Measure all parts of one choice of moments; they add up to ``restored - began`` where that is not negative."""
+    began, restored = cut.began, max(cut.began, cut.restored)
+    service = min(max(cut.service, began), restored)
+    detected = began if cut.detected is None else min(max(cut.detected, began), service)
+    decided = detected if cut.decided is None else min(max(cut.decided, detected), service)
+    found = {"detect": detected - began, "decide": decided - detected, _TAIL: restored - service}
+    for one in segments:
+        name = one.name or (_BETWEEN if one.past < service else _TRAFFIC)
+        length = one.within(decided, service)
+        if length:
+            found[name] = found.get(name, 0) + length
+    return found
+
+
+def _traffic(brackets: Sequence[Bracket | None], segments: Sequence[_Segment]) -> tuple[int, int]:
+    """Bound the time after the last step: it may end in any stretch without steps that the service's bracket meets."""
+    begins = [one for one in brackets[:3] if one is not None]
+    first, last = max(one.earliest for one in begins), max(one.latest for one in begins)
+    ends = [one for one in brackets[3:] if one is not None]
+    soonest, latest = min(one.earliest for one in ends), min(one.latest for one in ends)
+    idle = [one for one in segments if not one.name and one.first < latest and soonest <= one.past]
+    high = max((min(one.past, latest) - max(one.first, first) for one in idle), default=0)
+    certain = [one for one in idle if one.first <= soonest and latest <= one.past]
+    low = max((soonest - max(one.first, last) for one in certain), default=0)
+    return max(0, low), max(0, high)
+
+
+def _segments(steps: Sequence[StepSpan]) -> list[_Segment]:
+    """Give all time to the steps: at each instant the one that ends last, or none."""
+    ran = [
+        (step.started_ns, _ENDLESS if step.ended_ns is None else step.ended_ns, step)
+        for step in steps
+        if step.mark is not Mark.DISASTER and step.started_ns != step.ended_ns
+    ]
+    edges = sorted({-_ENDLESS, _ENDLESS, *(edge for first, past, _ in ran for edge in (first, past))})
+    found: list[_Segment] = []
     for left, right in pairwise(edges):
-        running = [(_ended(step, end), step) for first, last, step in ran if first <= left and last >= right]
-        name, detail = "between steps", "no step was running"
-        if running:
-            step = max(running, key=lambda pair: (pair[0], pair[1].id))[1]
-            name, detail = _named(step), step.id
-        elif left >= last_end:
-            name, detail = "traffic switch", "after the last step, until requests were served"
-        lengths[name] = lengths.get(name, 0) + right - left
-        details[name] = detail
-    return [Phase(name, length, details[name]) for name, length in lengths.items()]
+        running = [(past, step.id, step) for first, past, step in ran if first <= left and past >= right]
+        step = max(running, key=lambda one: one[:2])[2] if running else None
+        part = _Segment(left, right) if step is None else _Segment(left, right, _named(step), step.id)
+        if found and found[-1].name == part.name == "":
+            part = _Segment(found.pop().first, right)
+        found.append(part)
+    return found
 
 
 def _named(step: StepSpan) -> str:
     if step.phase:
         return step.phase
     return "data" if step.mark is Mark.DATA_RESTORED else f"automation: {step.id}"
-
-
-def _ended(step: StepSpan, end: int) -> int:
-    return end if step.ended_ns is None else step.ended_ns

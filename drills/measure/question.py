@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An objective: two marks and a limit. ``seen_by`` names observers (or stores); empty means all."""
+    """An objective: two marks and a limit.
+
+    ``seen_by`` names the observers (or stores) of which the worst counts; empty means all, or none but ``joint``.
+    ``joint`` names observers that count as one: up only while all of them see the service up.
+    """
 
     name: str
     begins: Mark
@@ -25,6 +29,7 @@ class Target:
     target_ns: int
     seen_by: tuple[str, ...] = ()
     basis: Basis = Basis.MARKERS
+    joint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

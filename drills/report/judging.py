@@ -58,7 +58,7 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         ),
         ledgers=tuple(_ledger(one.id, files[one.id], ordered=one.ordered) for one in plan.data if one.id in files),
         targets=tuple(
-            Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis)
+            Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis, one.joint)
             for one in plan.objectives
         ),
         moments=tuple(_moments(state, clock)),

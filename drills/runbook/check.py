@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from drills.runbook.check_objectives import check_objectives
 from drills.runbook.check_order import check_on_failure, check_order
 from drills.runbook.check_points import check_basis, check_points
 from drills.runbook.model import FAILOVER, Only
@@ -50,7 +51,7 @@ def check_runbook(runbook: Runbook, works: Works, problems: Problems) -> Checked
         problems.add(("steps",), f"holds {len(listed)} steps; at most {MAX_STEPS}: split the runbook")
         return Checked({}, {}, frozenset(), ())
     check_parameters(runbook.parameters, problems)
-    _check_objectives(runbook, problems)
+    check_objectives(runbook, problems)
     _check_empty(runbook, problems)
     _check_blocks(runbook, problems)
     _check_ids(runbook, listed, problems)
@@ -133,18 +134,6 @@ def _check_ids(runbook: Runbook, listed: Iterable[Listed], problems: Problems) -
                 problems.add(one.where, "this step has no id; add one, as in 'id: promote'")
             continue
         _once(one.step.id, (*one.where, "id"), first, problems)
-
-
-def _check_objectives(runbook: Runbook, problems: Problems) -> None:
-    measure = runbook.measure
-    watches = {one.id for one in (*measure.availability, *measure.data, *measure.recovery_points)}
-    for name, goal in runbook.objectives.items():
-        for number, seen in enumerate(goal.seen_by):
-            if seen not in watches:
-                problems.add(
-                    ("objectives", name, "seen_by", number),
-                    f"{name}: nothing under 'measure' is called {seen!r}; {did_you_mean(seen, watches)}",
-                )
 
 
 def _check_shown(runbook: Runbook, listed: Iterable[Listed], problems: Problems) -> None:

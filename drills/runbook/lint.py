@@ -93,7 +93,7 @@ def _measure(runbook: Runbook, problems: Problems) -> None:
                 f"{one.id}: stable_for {_show(one.stable_for)} is shorter than 5 x (timeout + every) = {_show(need)}; "
                 "a flap could hide: raise it, or lower timeout and every",
             )
-        if rto is not None and one.every * _FINE > rto.within and _judges(one, rto.seen_by):
+        if rto is not None and one.every * _FINE > rto.within and _judges(one, (*rto.seen_by, *rto.joint)):
             problems.warn(
                 (*where, "every"), f"{one.id}: every must be at most a twentieth of the rto to judge it; lower it"
             )

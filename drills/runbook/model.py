@@ -63,24 +63,32 @@ class Parameter(Written):
 
 
 class Target(Written):
-    """Two marks and the longest time between them; ``from`` names the clock, ``seen_by`` the observers that judge."""
+    """Two marks and the longest time between them; ``from`` names the clock that is judged.
+
+    ``seen_by`` names the observers of which the worst counts; ``joint`` those that count as one, up only while all
+    of them are. The marks may be left out of ``rto``, ``rpo``, ``wrt`` and ``mtd``, whose short form is a duration.
+    """
 
     begins: Mark = Field(alias="from")
     ends: Mark = Field(alias="to")
     within: Span
     seen_by: tuple[Name, ...] = ()
     basis: Basis = Basis.MARKERS
+    joint: tuple[Name, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _long_form(cls, value: Any) -> Any:
         if mapping(value) is None:
-            raise ValueError("only rto and rpo have a short form; write a mapping: {from: MARK, to: MARK, within: 5m}")
+            short = ", ".join(cls.SHORT)
+            raise ValueError(f"only {short} have a short form; write a mapping: {{from: MARK, to: MARK, within: 5m}}")
         return value
 
     SHORT: ClassVar[dict[str, tuple[Mark, Mark]]] = {
         "rto": (Mark.DISASTER, Mark.SERVICE_RESTORED),
         "rpo": (Mark.RECOVERY_POINT, Mark.DISASTER),
+        "wrt": (Mark.SERVICE_RESTORED, Mark.WORK_RECOVERED),
+        "mtd": (Mark.DISASTER, Mark.WORK_RECOVERED),
     }
 
 
@@ -242,7 +250,7 @@ class Runbook(Written):
     @model_validator(mode="before")
     @classmethod
     def _short_objectives(cls, value: Any) -> Any:
-        """Write out ``rto: 5m`` as its two marks."""
+        """Write out ``rto: 5m`` as its two marks, and add them to ``rto: {within: 5m}``."""
         given = mapping(value)
         goals = None if given is None else mapping(given.get("objectives"))
         if given is None or goals is None:
@@ -270,8 +278,11 @@ class Runbook(Written):
 
 
 def _long(name: str, goal: object) -> object:
-    """Write one objective in its long form."""
+    """Write one objective in its long form, with the marks that its name stands for."""
     marks = Target.SHORT.get(name)
-    if marks is None or mapping(goal) is not None:
+    if marks is None:
         return goal
-    return {"from": marks[0], "to": marks[1], "within": goal}
+    given = mapping(goal)
+    if given is None:
+        return {"from": marks[0], "to": marks[1], "within": goal}
+    return {"from": marks[0], "to": marks[1], **given}

@@ -16,6 +16,8 @@ class Mark(StrEnum):
     WRITES_STOPPED = "writes_stopped"
     DATA_RESTORED = "data_restored"
     SERVICE_RESTORED = "service_restored"
+    WORK_RECOVERED = "work_recovered"
+    """People work again as before: data checked, backlogs worked off. It ends the work recovery time (WRT)."""
     FAILBACK_STARTED = "failback_started"
     FAILED_BACK = "failed_back"
     REDUNDANCY_RESTORED = "redundancy_restored"

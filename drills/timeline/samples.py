@@ -32,6 +32,8 @@ class Persona(StrEnum):
     """The recovery endpoint itself, without DNS."""
     WRITER = "writer"
     """A marker writer."""
+    JOINT = "joint"
+    """Several observers as one: up only while all of them see the service up. No observer looks by itself so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""What must hold of the objectives of a runbook: who judges them is there, and their times fit each other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from drills.durations import show
+from drills.runbook.problems import did_you_mean
+from drills.timeline.marks import Mark
+
+if TYPE_CHECKING:
+    from drills.runbook.model import Runbook, Target
+    from drills.runbook.problems import Problems
+
+
+def check_objectives(runbook: Runbook, problems: Problems) -> None:
+    """Check the observers that objectives name, and that the recovery times fit into the tolerable downtime."""
+    observers = {one.id for one in runbook.measure.availability}
+    watches = observers | {one.id for one in (*runbook.measure.data, *runbook.measure.recovery_points)}
+    for name, goal in runbook.objectives.items():
+        for number, seen in enumerate(goal.seen_by):
+            if seen not in watches:
+                problems.add(
+                    ("objectives", name, "seen_by", number),
+                    f"{name}: nothing under 'measure' is called {seen!r}; {did_you_mean(seen, watches)}",
+                )
+        _check_joint(name, goal, observers, problems)
+    _check_downtime(runbook, problems)
+
+
+def _check_joint(name: str, goal: Target, observers: set[str], problems: Problems) -> None:
+    """Check that ``joint`` makes one of several availability observers, and of a restoration."""
+    where = ("objectives", name, "joint")
+    for number, seen in enumerate(goal.joint):
+        if seen not in observers:
+            told = f"{name}: nothing under 'measure: availability' is called {seen!r}; {did_you_mean(seen, observers)}"
+            problems.add((*where, number), told)
+        elif seen in goal.joint[:number]:
+            problems.add((*where, number), f"{name}: {seen!r} stands there twice; remove one")
+    if len(goal.joint) == 1:
+        problems.add(where, f"{name}: joint makes one of two or more observers; add another, or use seen_by")
+    if goal.joint and Mark.SERVICE_RESTORED not in (goal.begins, goal.ends):
+        problems.add(where, f"{name}: joint says when the service is restored; remove it, or end at service_restored")
+
+
+def _check_downtime(runbook: Runbook, problems: Problems) -> None:
+    """Check that MTD = RTO + WRT: the parts must fit into the whole."""
+    rto, wrt, mtd = (runbook.objectives.get(name) for name in ("rto", "wrt", "mtd"))
+    if mtd is None or rto is None:
+        return
+    parts = rto.within + (wrt.within if wrt is not None else timedelta(0))
+    if parts > mtd.within:
+        named = "rto + wrt" if wrt is not None else "rto"
+        told = (
+            f"{named} = {_show(parts)} is more than mtd = {_show(mtd.within)}: MTD = RTO + WRT; raise it, or lower them"
+        )
+        problems.add(("objectives", "mtd"), told)
+
+
+def _show(span: timedelta) -> str:
+    return show(span.total_seconds())
