@@ -110,7 +110,7 @@ def effect_on_the_first(ways: Sequence[rto.Track], disaster: effect.Disaster, ol
 
 
 def each_walks_back_alone(ways: Sequence[rto.Track], first_bad: int, window: int) -> int:
-    return max(effect._up_before(way, first_bad, window) for way in ways)
+    return max(effect.up_before(way, first_bad, window) for way in ways)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ MUTANTS = [
     Mutant("any of them", "confirmed", "upper", any_of_them),
     Mutant("one of them forgotten", "confirmed", "upper", without_the_last),
     Mutant("effect on the first of them", "unconfirmed", "effect", effect_on_the_first),
-    Mutant("each walks back alone", "incident", "_up_before", each_walks_back_alone),
+    Mutant("each walks back alone", "incident", "up_before", each_walks_back_alone),
 ]
 
 

@@ -104,11 +104,11 @@ def test_the_parts_add_up_to_the_recovery_time_and_none_is_negative(random: Rand
 
 
 def test_moments_that_are_known_exactly_leave_no_error() -> None:
-    at = {name: Bracket(moment, moment) for name, moment in (("began", 0), ("service", 100), ("restored", 130))}
+    course = Course(Bracket(0, 0), Bracket(100, 100), Bracket(130, 130))
     go, writer = StepSpan("go", 5, 20, Mark.DECIDED), StepSpan("writer", 60, 80, Mark.DATA_RESTORED)
     steps = [go, StepSpan("promote", 30, 60), writer]
     moments = [Moment(Mark.DETECTED, Bracket(5, 5)), Moment(Mark.DECIDED, Bracket(20, 20))]
-    found = phases(Course(**at), steps, moments)
+    found = phases(course, steps, moments)
     assert all(one.low == one.best == one.high for one in found)
     assert {one.name: one.best for one in found} == {
         "detect": 5,

@@ -140,7 +140,7 @@ class DataWatch:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several observers."""
+    """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several."""
 
     name: str
     begins: Mark

@@ -127,12 +127,12 @@ def incidents(way: Track, window: int) -> list[Bracket]:
         end = bisect_left(evidence.bad_sent, run.sent) if run is not None else len(evidence.bad_sent)
         end = max(end, place + 1)
         latest = min(evidence.bad_until[place:end])
-        found.append(Bracket(min(_up_before(way, first, window), latest), latest))
+        found.append(Bracket(min(up_before(way, first, window), latest), latest))
         place = end
     return found
 
 
-def _up_before(way: Track, first_bad: int, window: int) -> int:
+def up_before(way: Track, first_bad: int, window: int) -> int:
     """Give the earliest beginning of the incident whose first bad was sent at ``first_bad``; -ENDLESS: not known."""
     sent, ended, stops = way.evidence.good_sent, way.evidence.good_ended, way.stops
     place = bisect_left(sent, first_bad) - 1

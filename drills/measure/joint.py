@@ -180,12 +180,12 @@ def incidents(ways: Sequence[Track], window: int) -> list[Bracket]:
         end = len(every.bad_sent) if whole is None else bisect_left(every.bad_sent, whole.run.sent)
         end = max(end, place + 1)
         latest = min(every.bad_until[place:end])
-        found.append(Bracket(min(_up_before(ways, every.bad_sent[place], window), latest), latest))
+        found.append(Bracket(min(up_before(ways, every.bad_sent[place], window), latest), latest))
         place = end
     return found
 
 
-def _up_before(ways: Sequence[Track], first_bad: int, window: int) -> int:
+def up_before(ways: Sequence[Track], first_bad: int, window: int) -> int:
     """Give the earliest beginning of the incident whose first bad was sent at ``first_bad``; -ENDLESS: not known.
 
     Walks back from the last goods before it. An outage may hide in a gap of any observer, and before its first good;
