@@ -234,6 +234,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
         step("a"), step("b", Kind.ACTION, "a"), step("never", Kind.PROBE, "b", timeout_s=0.3), mode=Mode.REHEARSE
     ),
     "waits": lambda: plan(step("a"), step("seen", Kind.PROBE, "a"), step("b", Kind.ACTION, "seen")),
+    "late": lambda: plan(step("a"), step("seen", Kind.PROBE, "a"), step("b", Kind.ACTION, "seen"), deadline_s=1.0),
     "asks": lambda: plan(step("a"), step("go", Kind.OPERATOR, "a"), step("b", Kind.ACTION, "go")),
     "slow": lambda: plan(step("slow", timeout_s=10.0)),
     "promotes": lambda: plan(

@@ -143,6 +143,46 @@ def test_sigterm_parks_and_a_resume_goes_on(tmp_path: Path) -> None:
     assert drill.outside.effects == ["DO a", "DO seen", "DO b"]
 
 
+def test_sigterm_lets_a_change_in_flight_settle_and_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "run")
+    drill.outside.close_gate("b.after")
+    with drill.driven() as process:
+        eventually(lambda: drill.outside.is_at("b.after"))
+        process.terminate()
+        drill.until(lambda state: state.parked)
+        assert process.poll() is None
+        drill.outside.open_gate("b.after")
+        assert process.wait(10) == 3
+    state = drill.state
+    assert (state.progress["b"].status, state.progress["b"].in_doubt, state.running) == (Status.DONE, False, {})
+    assert state.progress["c"].started is None
+    drill.go()
+    assert drill.outside.effects == ["DO a", "DO b", "DO c"]
+
+
+def test_a_change_that_hangs_is_left_in_doubt_by_the_second_sigterm(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "run")
+    drill.outside.close_gate("b.after")
+    with drill.driven() as process:
+        eventually(lambda: drill.outside.is_at("b.after"))
+        process.terminate()
+        drill.until(lambda state: state.parked)
+        process.terminate()
+        assert process.wait(10) == 3
+    assert drill.state.progress["b"].status is Status.RUNNING
+    drill.outside.open_gate("b.after")
+    drill.go()
+    assert drill.outside.effects == ["DO a", "DO b", "DO c"]
+
+
+def test_the_deadline_of_the_whole_drill_takes_all_back(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "late")
+    assert drill.go()[0] == 6
+    state = drill.state
+    assert state.why == "the drill's deadline of 1 s has passed"
+    assert drill.outside.effects == ["DO a", "UNDO a"]
+
+
 def test_a_terminal_that_goes_away_changes_nothing(tmp_path: Path) -> None:
     drill = Drill(tmp_path, "waits")
     with drill.driven() as process:

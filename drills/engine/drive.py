@@ -95,6 +95,8 @@ class Turn:
 
 
 RESTING = frozenset({Phase.OVER, Phase.HELD})
+SETTLED_WITHIN_S = 120.0
+"""How long a drill that is parked waits for an undo under way; a change ends by its own timeout."""
 
 
 class _Loop:
@@ -149,6 +151,10 @@ class _Loop:
             if decide.Observe(stage) in self.begun:
                 self.begun.discard(decide.Observe(stage))
                 self.turn.acts.append(Drop(f"@{stage}"))
+
+    def in_flight(self) -> bool:
+        """Say whether a change, or an undo, has been begun here whose end is not known yet."""
+        return any(isinstance(act, Perform | decide.Recheck | decide.TakeBack) for act in self.begun)
 
     def _forget(self, name: str) -> None:
         for kind in (Prepare, Look, Perform, decide.Recheck, decide.TakeBack):
@@ -221,8 +227,12 @@ def resumption(left: Sequence[ev.Body], by: str, pid: int) -> list[ev.Body]:
 
 
 def drive(state: State) -> Generator[Turn, News, None]:
-    """Drive a drill until it is over, held or parked. Send ``News``; receive the ``Turn`` to carry out."""
+    """Drive a drill until it is over, held or parked. Send ``News``; receive the ``Turn`` to carry out.
+
+    A parked drill begins nothing more, and ends when what is being written has settled: no change is left in doubt.
+    """
     loop = _Loop(state)
+    parking: Stamp | None = None
     loop.turn.wait_s = 0.0
     news = yield loop.turn
     for name, one in state.progress.items():
@@ -234,8 +244,13 @@ def drive(state: State) -> Generator[Turn, News, None]:
             loop.take(fact, news.now)
         for body in decide.due(state, news.now):
             loop.take(Fact(news.now, body), news.now)
-        loop.begin(news.now)
-        if state.parked or decide.phase(state) in RESTING:
+        if state.parked:
+            parking = parking or news.now
+            if not loop.in_flight() or news.now.since(parking) >= SETTLED_WITHIN_S:
+                loop.emit(news.now, ev.Parked(state.parked_by))
+        else:
+            loop.begin(news.now)
+        if state.put_aside or decide.phase(state) in RESTING:
             loop.turn.last = True
             yield loop.turn
             return

@@ -53,6 +53,10 @@ class State:
         self.accept_data_loss = False
         self.paused = False
         self.parked = False
+        """Somebody asked to put it aside: nothing more is begun."""
+        self.parked_by = ""
+        self.put_aside = False
+        """It was put aside: nobody drives it."""
         self.resumed = False
         self.world_gone = ""
         self.finished: ev.Finished | None = None
@@ -93,7 +97,7 @@ class State:
 
     @_take.register(ev.Resumed)
     def _resumed(self, _: ev.Resumed, at: Stamp) -> None:
-        self.parked = self.paused = False
+        self.parked = self.put_aside = self.paused = False
         self.resumed = True
         for one in self.progress.values():
             one.renew = ""
@@ -251,7 +255,7 @@ class State:
             case Word.UNDO:
                 self._undo_told(body)
             case Word.PARK:
-                self.parked = True
+                self.parked, self.parked_by = True, body.by
             case Word.APPROVE | Word.REJECT if one is not None and one.status is Status.RUNNING and one.asked:
                 one.by = body.by
                 said = f"by {body.by}" + (f": {body.note}" if body.note else "")
@@ -320,8 +324,8 @@ class State:
         one.undo_started, one.undo_error, one.undo_by_hand = False, body.error, body.by_hand
 
     @_take.register(ev.Parked)
-    def _parked(self, __: ev.Parked, _: Stamp) -> None:
-        self.parked = True
+    def _parked(self, _: ev.Parked, __: Stamp) -> None:
+        self.parked = self.put_aside = True
 
     @_take.register(ev.WorldGone)
     def _world_gone(self, body: ev.WorldGone, _: Stamp) -> None:

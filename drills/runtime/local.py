@@ -33,7 +33,7 @@ class Signals:
     """What the process was told by signals since the last look."""
 
     interrupted: int = 0
-    terminated: bool = False
+    terminated: int = 0
 
 
 class LocalRun:
@@ -109,8 +109,8 @@ class LocalRun:
 
     def _signalled(self) -> Generator[ev.Body]:
         if self._signals.terminated:
-            self._signals.terminated = False
-            yield ev.Parked("SIGTERM")
+            again, self._signals.terminated = self.state.parked, 0
+            yield ev.Parked("SIGTERM") if again else ev.Told(ev.Word.PARK, "SIGTERM", 0)
         if self._signals.interrupted:
             self._signals.interrupted = 0
             told = self._interrupted(self.state)
@@ -126,7 +126,7 @@ def _caught(signals: Signals) -> Generator[None]:
         signals.interrupted += 1
 
     def terminate(*_: object) -> None:
-        signals.terminated = True
+        signals.terminated += 1
 
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
