@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from drills.clock import Clock
-    from drills.engine.execute import Token
+    from drills.engine.execute import Token, Warden
     from drills.engine.plan import Plan, Step
     from drills.engine.progress import Progress
     from drills.work import Action, Aws, Undone
@@ -53,6 +53,7 @@ class Bench(Protocol):
     """What a change is made with; given by the workshop."""
 
     clock: Clock
+    warden: Warden
 
     def build(self, step: Step) -> Any:
         """Build the work of a step, with the outputs of those before it."""
@@ -131,13 +132,16 @@ class Changes:
         work: Action = self._bench.build(step)
         aws = self._bench.write(step)
         begun, attempt = self._bench.clock.now(), 0
+
+        def change() -> Any:
+            self._bench.warden.before(step)
+            return work.perform(aws, before)
+
         while True:
             attempt += 1
             again = attempt < step.attempts
             try:
-                receipt = self._bench.tried(
-                    step, lambda: work.perform(aws, before), Patience(step.attempts, step.timeout_s), token
-                )
+                receipt = self._bench.tried(step, change, Patience(step.attempts, step.timeout_s), token)
             except (Rejected, Busy) as error:
                 why = str(error)
                 if not doubt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,6 +116,35 @@ class Observers(Protocol):
         ...
 
 
+class Warden(Protocol):
+    """Watches over a drill from outside of it: whether it may still change anything."""
+
+    def watch(self, tell: Callable[[ev.Body], None]) -> None:
+        """Begin to watch; what comes up is told as facts."""
+        ...
+
+    def before(self, step: Step) -> None:
+        """Say, right before a change, that it may be made; ``Rejected`` (nothing was changed) when it may not."""
+        ...
+
+    def close(self) -> None:
+        """End watching."""
+        ...
+
+
+class NoWarden:
+    """For a drill that nobody but its own process can stop."""
+
+    def watch(self, tell: Callable[[ev.Body], None]) -> None:
+        """Watch nothing."""
+
+    def before(self, step: Step) -> None:
+        """Let every change be made."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class NoObservers:
     """For a drill that watches nothing: it has no stages."""
 
@@ -187,6 +216,7 @@ class Means:
     load: Callable[[Kind, str], Any]
     observers: Observers
     conclude: Callable[[State], ev.Finished]
+    warden: Warden = field(default_factory=NoWarden)
 
 
 class Workshop:
@@ -195,6 +225,7 @@ class Workshop:
     def __init__(self, state: State, means: Means, post: Callable[[drive.Fact], None]) -> None:
         self._state = state
         self.clock = means.clock
+        self.warden = means.warden
         self._means = means
         self._post = post
         self._crew = Crew(means.clock)

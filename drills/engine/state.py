@@ -58,6 +58,9 @@ class State:
         self.put_aside = False
         """It was put aside: nobody drives it."""
         self.resumed = False
+        self.claim: ev.Claimed | None = None
+        """The lock of its target, while the drill owes it back."""
+        self.preempted = ""
         self.world_gone = ""
         self.finished: ev.Finished | None = None
         self.finished_at: Stamp | None = None
@@ -101,6 +104,7 @@ class State:
         self.resumed = True
         for one in self.progress.values():
             one.renew = ""
+        self.preempted = ""
         for name in self.running:
             one = self.progress[name]
             one.in_doubt, one.attempted = one.step.changes, at
@@ -327,6 +331,19 @@ class State:
     def _parked(self, _: ev.Parked, __: Stamp) -> None:
         self.parked = self.put_aside = True
 
+    @_take.register(ev.Claimed)
+    def _claimed(self, body: ev.Claimed, _: Stamp) -> None:
+        self.claim = body
+
+    @_take.register(ev.Unclaimed)
+    def _unclaimed(self, _: ev.Unclaimed, __: Stamp) -> None:
+        self.claim = None
+
+    @_take.register(ev.Preempted)
+    def _preempted(self, body: ev.Preempted, _: Stamp) -> None:
+        self.claim, self.preempted = None, body.by
+        self._abort(f"the target is no longer this drill's: {body.by}")
+
     @_take.register(ev.WorldGone)
     def _world_gone(self, body: ev.WorldGone, _: Stamp) -> None:
         self.world_gone = body.detail
@@ -448,8 +465,11 @@ class State:
 
     @property
     def hands_off(self) -> bool:
-        """Whether nothing may be undone unless a person asks: past the point of no return, or in an incident."""
-        return self.past_return or self.plan.mode is Mode.INCIDENT
+        """Whether nothing may be undone unless a person asks.
+
+        Past the point of no return, in an incident, or when somebody else has taken the target.
+        """
+        return self.past_return or self.plan.mode is Mode.INCIDENT or bool(self.preempted)
 
     @property
     def undo_wanted(self) -> bool:
@@ -464,6 +484,8 @@ class State:
         """
         if self.stop not in (Stop.FAILED, Stop.ABORTED) or not self.hands_off:
             return False
+        if self.preempted:
+            return self.past_return or bool(self.owed())
         return not self.undo_wanted or (not self.was_over and any(not one.undo_error for one in self.owed()))
 
     def ready(self, section: Section) -> deque[str]:
@@ -494,6 +516,8 @@ class State:
         authority only if that person accepted the loss of data.
         """
         todo = [one for one in self.owed() if not one.undo_error]
+        if self.preempted:
+            return []
         if self.hands_off:
             return [
                 one

@@ -117,6 +117,9 @@ def retreat(state: State) -> Retreat:
         name = next(one.step.id for one in state.progress.values() if one.step.authority and one.standing)
         why = f"the point of no return ({name}) is passed: nothing will be undone, the drill will be HELD"
         return Retreat((), (*standing, *owed), why)
+    if state.preempted:
+        why = f"{state.preempted}: nothing is taken back here while the target belongs to somebody else"
+        return Retreat((), (*standing, *owed), why)
     if state.plan.mode is Mode.INCIDENT:
         return Retreat((), (*standing, *owed), "in an incident nothing is undone by itself")
     if not owed:

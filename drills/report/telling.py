@@ -178,6 +178,21 @@ def _parked(body: ev.Parked, *_: object) -> str:
     return f"parked by {body.by}: `drills resume` goes on"
 
 
+@tell.register(ev.Claimed)
+def _claimed(body: ev.Claimed, *_: object) -> str:
+    return _with(f"holds {body.lock} (number {body.generation}, in {body.region})", body.detail)
+
+
+@tell.register(ev.Unclaimed)
+def _unclaimed(body: ev.Unclaimed, *_: object) -> str:
+    return _with(f"does not hold {body.lock}", body.detail)
+
+
+@tell.register(ev.Preempted)
+def _preempted(body: ev.Preempted, *_: object) -> str:
+    return _with("THE TARGET IS TAKEN", body.by)
+
+
 @tell.register(ev.WorldGone)
 def _world_gone(body: ev.WorldGone, *_: object) -> str:
     return _with("the sandbox is gone", body.detail)

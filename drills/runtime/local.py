@@ -67,8 +67,10 @@ class LocalRun:
         gc.freeze()  # plan and models live as long as the drill: no collection need look at them again
         try:
             with _caught(self._signals):
+                self._means.warden.watch(self._workshop.tell)
                 self._loop(inbox)
         finally:
+            self._means.warden.close()
             self._workshop.stop()
             inbox.close()
         return self.state

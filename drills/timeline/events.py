@@ -241,6 +241,30 @@ class Parked(msgspec.Struct, frozen=True):
     by: str
 
 
+class Claimed(msgspec.Struct, frozen=True):
+    """The drill holds its target: the lock, its generation, and where it lives. Owed until it is given back."""
+
+    lock: str
+    generation: int
+    account: str
+    region: str
+    detail: str = ""
+
+
+class Unclaimed(msgspec.Struct, frozen=True):
+    """The target's lock is not the drill's (any more): given back, or nobody answered who could have given it."""
+
+    lock: str
+    detail: str
+
+
+class Preempted(msgspec.Struct, frozen=True):
+    """Another drill, or an incident, has taken the target: nothing more is begun here and nothing is taken back."""
+
+    lock: str
+    by: str
+
+
 class WorldGone(msgspec.Struct, frozen=True):
     """The private sandbox this drill ran in has ended: nothing is left that could be owed."""
 
@@ -279,6 +303,9 @@ Body: TypeAlias = (
     | PointTold
     | Sealed
     | Parked
+    | Claimed
+    | Unclaimed
+    | Preempted
     | WorldGone
     | Finished
 )
