@@ -12,13 +12,17 @@ from drills.errors import Refused, Usage
 if TYPE_CHECKING:
     from drills.engine.plan import Plan
 
+_takeover = click.option(
+    "--takeover", is_flag=True, help="Take the target's lock from a drill whose lease has run out."
+)
 _output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How the result is told.")
 
 
 @click.command()
 @click.argument("drill", required=False)
+@_takeover
 @_output
-def resume(drill: str | None, output: str) -> None:
+def resume(drill: str | None, *, takeover: bool, output: str) -> None:
     """Go on with a drill that was parked, held, or whose process died."""
     from drills.cli.folders import find
     from drills.runtime.journal import read_drill
@@ -29,15 +33,16 @@ def resume(drill: str | None, output: str) -> None:
         raise Refused(
             f"drill {folder.name} is over ({state.finished.status}); `drills show {folder.name}` tells how it went"
         )
-    _take_over(folder, output)
+    _take_over(folder, output, takeover=takeover)
 
 
 @click.command()
 @click.argument("drill", required=False)
 @click.argument("step", required=False)
 @click.option("--accept-data-loss", is_flag=True, help="Heal what holds authority past the point of no return.")
+@_takeover
 @_output
-def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, output: str) -> None:
+def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, takeover: bool, output: str) -> None:
     """Take back what a drill left behind: all of it, or one step. Needs the drill's folder and credentials only."""
     from drills.cli.folders import driven, find
     from drills.runtime.inbox import person, say
@@ -67,13 +72,15 @@ def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, output:
             f"drill {folder.name} is being driven and takes it back; `drills watch {folder.name}` shows it", err=True
         )
         return
-    _take_over(folder, output)
+    _take_over(folder, output, takeover=takeover)
 
 
-def _take_over(folder: Path, output: str) -> None:
+def _take_over(folder: Path, output: str, *, takeover: bool) -> None:
     from drills.cli.compose import recorded_accounts, shown, take_over, tell
     from drills.cli.target import target_lock
+    from drills.clock import SystemClock
     from drills.runtime.journal import Journal, read_drill
+    from drills.runtime.warden import Warden
     from drills.sandbox import lifecycle
 
     Journal.take(folder).close()  # whoever drives this very drill also holds its target, and is the one to be named
@@ -86,6 +93,13 @@ def _take_over(folder: Path, output: str) -> None:
         state = take_over(
             folder, recorded_accounts(folder, state.plan), shown(output), world_alive=_world_alive, outside=outside
         )
+        accounts = recorded_accounts(folder)
+
+        def warden(pinned: Plan) -> Warden:
+            return Warden(folder.resolve().name, pinned, accounts, SystemClock(), takeover=takeover)
+
+        show = shown(output)
+        state = take_over(folder, accounts, show, world_alive=_world_alive, outside=outside, warden=warden)
     tell(folder, state, output)
 
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from drills import __version__
 from drills.clock import SystemClock
 from drills.engine import decide, drive
-from drills.engine.execute import Means, NoObservers
+from drills.engine.execute import Means, NoObservers, NoWarden
 from drills.engine.plan import Mode
 from drills.engine.state import State
 from drills.runtime.inbox import Inbox, person, say
+from drills.errors import Refused
+from drills.runtime.inbox import Inbox, person
 from drills.runtime.journal import Journal
 from drills.runtime.local import LocalRun
 from drills.timeline import codec
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from drills.engine.plan import Plan
     from drills.engine.points import Points
     from drills.log import Log
+    from drills.runtime.warden import Warden
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def terms_of(plan: Plan, aloud: Callable[[str], None]) -> Terms:
     return Terms(sts_region=region, break_glass=plan.break_glass, aloud=aloud)
 
 
-def open_drill(
+def open_drill(  # noqa: PLR0913 - a drill is opened with all of these at once
     folder: Path,
     plan: Plan,
     accounts: Accounts,
@@ -99,18 +102,32 @@ def open_drill(
     *,
     outside: Callable[[], None] | None,
     gates: Sequence[ev.Gated] = (),
+    warden: Warden | None = None,
 ) -> State:
-    """Begin a drill in a new folder and drive it until it is over, held or parked; ``gates``: what let it begin."""
-    clock = SystemClock()
+    """Begin a drill in a new folder and drive it until it is over, held or parked; ``gates``: what let it begin.
+
+    ``warden`` takes the target's lock once the drill is on disk, so that a crash cannot lose it.
+    """
     with Journal.create(folder) as journal:
         state = State(plan)
-        bodies = (ev.Opened(folder.name, __version__, person(), codec.dump(plan)), *gates)
-        begun = [ev.Event(number, clock.now(), body) for number, body in enumerate(bodies, 1)]
-        for event in begun:
-            state.apply(event)
-        journal.append(begun)
-        show.listen(begun, state)
-        return _drive(journal, state, accounts, show, outside)
+        _write(journal, state, show, (ev.Opened(folder.name, __version__, person(), codec.dump(plan)), *gates))
+        if warden is not None:
+            try:
+                claimed: ev.Body = warden.begin()
+            except Refused as error:
+                claimed = ev.Gated("lock", ok=False, detail=str(error))
+            _write(journal, state, show, (claimed,))
+        return _drive(journal, state, accounts, show, outside, warden)
+
+
+def _write(journal: Journal, state: State, show: Show, bodies: Sequence[ev.Body]) -> None:
+    """Put facts on the timeline, now."""
+    now = SystemClock().now()
+    events = [ev.Event(state.count + number, now, body) for number, body in enumerate(bodies, 1)]
+    for event in events:
+        state.apply(event)
+    journal.append(events)
+    show.listen(events, state)
 
 
 def take_over(
@@ -120,25 +137,35 @@ def take_over(
     *,
     world_alive: Callable[[Plan], bool],
     outside: Callable[[Plan], None],
+    warden: Callable[[Plan], Warden] | None = None,
 ) -> State:
-    """Go on with a drill that another process left. ``JournalError`` if one still drives it."""
-    clock = SystemClock()
+    """Go on with a drill that another process left.
+
+    ``JournalError`` if one still drives it; ``Refused`` if another drill holds its target.
+    """
     with Journal.take(folder) as journal:
         state = journal.state()
+        gone = bool(state.plan.world) and not world_alive(state.plan)
+        watching = warden(state.plan) if warden is not None and not gone else None
+        claimed = (watching.begin(again=True),) if watching is not None else ()
         with closing(Inbox(folder)) as inbox:
             bodies = drive.resumption(inbox.fetch(state.inbox), person(), os.getpid())
-        if state.plan.world and not world_alive(state.plan):
+        if gone:
             bodies.append(ev.WorldGone("the sandbox that this drill ran in has ended; nothing is owed"))
-        taken = [ev.Event(state.count + number, clock.now(), body) for number, body in enumerate(bodies, 1)]
-        for event in taken:
-            state.apply(event)
-        journal.append(taken)
-        show.listen(taken, state)
+        _write(journal, state, show, (*bodies, *claimed))
         rehearsed = state.plan.world and state.plan.mode is Mode.INCIDENT
-        return _drive(journal, state, accounts, show, (lambda: outside(state.plan)) if rehearsed else None)
+        imposed = (lambda: outside(state.plan)) if rehearsed else None
+        return _drive(journal, state, accounts, show, imposed, watching)
 
 
-def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outside: Callable[[], None] | None) -> State:
+def _drive(
+    journal: Journal,
+    state: State,
+    accounts: Accounts,
+    show: Show,
+    outside: Callable[[], None] | None,
+    warden: Warden | None,
+) -> State:
     from drills import catalog
     from drills.aws.retry import Retry
     from drills.engine.points import Points
@@ -151,7 +178,14 @@ def _drive(journal: Journal, state: State, accounts: Accounts, show: Show, outsi
 
     points = Points(accounts, Retry(clock), clock, catalog.load)
     watchers = _observers(journal, state, secret, points, outside)
-    means = Means(accounts, Retry(clock), clock, catalog.load, watchers, lambda seen: conclude(journal.folder, seen))
+
+    def concluded(seen: State) -> ev.Finished:
+        finished = conclude(journal.folder, seen)
+        if warden is not None and finished.status != decide.Ending.UNDO_INCOMPLETE:
+            warden.give_back()  # what a person has still to mend stays locked until its lease runs out
+        return finished
+
+    means = Means(accounts, Retry(clock), clock, catalog.load, watchers, concluded, warden or NoWarden())
     try:
         return LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted).run()
     finally:

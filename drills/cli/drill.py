@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -32,6 +33,9 @@ _output = click.option("--output", type=click.Choice(["text", "json"]), default=
 _set = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter its value.")
 _to = click.option("--to", "to_site", default="", metavar="SITE", help="The site that takes over.")
 _detach = click.option("--detach", is_flag=True, help="Go on in the background; `drills watch` shows it.")
+_takeover = click.option(
+    "--takeover", is_flag=True, help="Take the target's lock from a drill whose lease has run out."
+)
 _confirm = click.option(
     "--confirm", default="", metavar="NAME", help="The environment's name, to say that you mean it."
 )
@@ -46,6 +50,7 @@ _confirm = click.option(
 @click.option("--as", "as_", type=click.Choice(["rehearsal", "incident"]), default="rehearsal", help="What is played.")
 @click.option("--outage", type=click.Choice(["kill", "blackhole"]), default=None, help="How a lost site is lost.")
 @click.option("--ask", is_flag=True, help="Ask people for real; without it the sandbox answers after a second.")
+@_takeover
 @_to
 @_set
 @_detach
@@ -60,6 +65,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     as_: str,
     outage: str | None,
     ask: bool,
+    takeover: bool,
     detach: bool,
     output: str,
 ) -> None:
@@ -72,6 +78,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     if place.model.kind.value != "sandbox":
         raise Refused(f"not started: {environment} is {place.model.kind.value}, not a sandbox; nothing was changed")
     mode = Mode.INCIDENT if as_ == "incident" else Mode.REHEARSE
+    _not_stopped(place.model.environment, mode)
     if not standing:  # what is wrong with the wish is said before a sandbox is booted for it
         Bound(book, place, *declared_direction(place, to_site), declared_world(place)).plan(wish, mode, ask=ask)
     folder = _new_folder(book.model.runbook, home())
@@ -81,7 +88,16 @@ def rehearse(  # noqa: PLR0913 - what the command line says
         sites = direction(place, world, to_site, mode, Accounts())
         compiled = Bound(book, place, *sites, world).plan(wish, mode, ask=ask)
         outside = (lambda: impose(compiled.from_site)) if mode is Mode.INCIDENT else None
-        _drive(folder, compiled, output, outside)
+        _drive(folder, compiled, output, outside, takeover=takeover)
+
+
+def _not_stopped(environment: str, mode: Mode) -> None:
+    """Refuse at once what the global stop of this machine will refuse; the warden asks the home region too."""
+    from drills.runtime.stops import standing_here
+
+    flag = standing_here(environment)
+    if flag is not None and mode is not Mode.INCIDENT:
+        raise Refused(f"not started: {flag.told()}; `drills stop --clear` lifts it; nothing was changed")
 
 
 @contextmanager
@@ -136,6 +152,7 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
 @click.argument("runbook")
 @click.option("--env", "environment", required=True, help="The staging environment.")
 @_confirm
+@_takeover
 @_to
 @_set
 @_detach
@@ -147,17 +164,20 @@ def run(  # noqa: PLR0913 - what the command line says
     settings: tuple[str, ...],
     *,
     confirm: str,
+    takeover: bool,
     detach: bool,
     output: str,
 ) -> None:
     """Run a drill in a staging account. Asks every gate first, and for the environment's name."""
-    _for_real(Wish(runbook, environment, to_site, settings), Mode.RUN, confirm, detach=detach, output=output)
+    meant = Meant(confirm, takeover=takeover)
+    _for_real(Wish(runbook, environment, to_site, settings), Mode.RUN, meant, detach=detach, output=output)
 
 
 @click.command()
 @click.argument("runbook")
 @click.option("--env", "environment", required=True, help="The environment that is hit.")
 @_confirm
+@_takeover
 @_to
 @_set
 @_detach
@@ -169,14 +189,26 @@ def incident(  # noqa: PLR0913 - what the command line says
     settings: tuple[str, ...],
     *,
     confirm: str,
+    takeover: bool,
     detach: bool,
     output: str,
 ) -> None:
     """Fail over for real: the same runbook without its faults. Nothing is undone by itself."""
-    _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, confirm, detach=detach, output=output)
+    meant = Meant(confirm, takeover=takeover)
+    _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, meant, detach=detach, output=output)
 
 
 def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a person said to show that they mean it: the environment's name, and that a stale lock may be taken."""
+
+    confirm: str
+    takeover: bool
+
+
+def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:
+    from drills.aws.sessions import Accounts
     from drills.cli.compose import at_a_terminal
     from drills.engine.gates.table import refuse
     from drills.report.plan_view import answer_word
@@ -188,14 +220,15 @@ def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str
     sites = direction(place, None, wish.to_site, mode, _before_direction(place, wish.to_site, mode))
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
     answers = _asked(compiled)
+    answers = _asked(compiled, accounts, takeover=meant.takeover)
     for answer in answers:
         click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
     refuse(answers, mode)
-    _confirmed(place.model.environment, confirm, compiled, asks=at_a_terminal())
+    _confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
-    _drive(folder, compiled, output, None, answers)
+    _drive(folder, compiled, output, None, answers, takeover=meant.takeover)
 
 
 def _aloud(told: str) -> None:
@@ -215,6 +248,7 @@ def _before_direction(place: LoadedEnvironment, to_site: str, mode: Mode) -> Acc
 
 
 def _asked(compiled: Plan) -> tuple[Gated, ...]:
+def _asked(compiled: Plan, accounts: Accounts, *, takeover: bool = False) -> tuple[Gated, ...]:
     """Ask every gate, now."""
     from drills import catalog
     from drills.aws.sessions import Accounts
@@ -222,10 +256,13 @@ def _asked(compiled: Plan) -> tuple[Gated, ...]:
     from drills.clock import NS, SystemClock
     from drills.engine.gates.question import Question
     from drills.engine.gates.table import answers
+    from drills.runtime.stops import standing_here
 
     now = datetime.fromtimestamp(SystemClock().now().utc_ns / NS, UTC)
     accounts = Accounts(terms=terms_of(compiled, _aloud))
     return tuple(answers(Question(compiled, accounts, catalog.load, now)))
+    halted = standing_here(compiled.environment)
+    return tuple(answers(Question(compiled, accounts, catalog.load, now, halted=halted, takeover=takeover)))
 
 
 def _confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
@@ -249,15 +286,26 @@ def _new_folder(runbook: str, home_: Path) -> Path:
 
 
 def _drive(
-    folder: Path, compiled: Plan, output: str, outside: Callable[[], None] | None, gates: tuple[Gated, ...] = ()
+    folder: Path,
+    compiled: Plan,
+    output: str,
+    outside: Callable[[], None] | None,
+    gates: tuple[Gated, ...] = (),
+    *,
+    takeover: bool,
 ) -> None:
     from drills.cli.compose import open_drill, recorded_accounts, shown, tell
     from drills.cli.target import target_lock
+    from drills.clock import SystemClock
+    from drills.runtime.warden import Warden
 
     with target_lock(folder.parent, compiled):
         state = open_drill(
             folder, compiled, recorded_accounts(folder, compiled), shown(output), outside=outside, gates=gates
         )
+        accounts = recorded_accounts(folder)
+        warden = Warden(folder.name, compiled, accounts, SystemClock(), takeover=takeover)
+        state = open_drill(folder, compiled, accounts, shown(output), outside=outside, gates=gates, warden=warden)
     tell(folder, state, output)
 
 

@@ -15,6 +15,10 @@ from drills.runtime.folder import home
 
 def tell() -> None:
     """Print one line for each running drill; when none runs, one for the newest."""
+    from drills.runtime import stops
+
+    for told in stops.told_here():
+        sys.stdout.write(f"STOPPED: {told}; `drills stop --clear` lifts it\n")
     facts = newest()
     if not facts:
         sys.stdout.write(f"there are no drills in {home()}\n")
@@ -44,6 +48,7 @@ def _resting(folder: Path) -> dict[str, Any]:
             "status": last["body"]["status"],
             "exit_code": last["body"]["exit_code"],
             "phase": "over",
+            "holds": None,
             "running": [],
             "asks": [],
             "waits_for_credentials": [],
@@ -77,6 +82,7 @@ def standing_of(folder: Path) -> dict[str, Any]:
         "status": standing.status(state, driven=drill.driven),
         "exit_code": standing.exit_code(state),
         "phase": decide.phase(state).value,
+        "holds": state.claim.lock if state.claim is not None else None,
         "running": [
             {"step": name, "elapsed_s": now.since(begun_at)}
             for name in standing.running_names(state)
@@ -103,6 +109,7 @@ def line(fact: dict[str, Any]) -> str:
     words += [f"{one['step']} {show(one['elapsed_s'])}" for one in fact["running"]]
     if fact["status"] in ("incomplete", "parked"):
         words.append(f"nobody drives it: `drills resume {fact['drill']}`")
+        words += [f"still holds {fact['holds']}"] if fact.get("holds") else []
     else:
         words += [f"`drills approve {name}`?" for name in fact["asks"]]
         words += [

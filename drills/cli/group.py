@@ -31,6 +31,7 @@ _CHECK = "drills.cli.check:COMMANDS"
 _SANDBOX = "drills.cli.sandbox:COMMANDS"
 _CALIBRATE = "drills.cli.calibrate:COMMANDS"
 _NUMBERS = "drills.cli.numbers:COMMANDS"
+_STOP = "drills.cli.stop:COMMANDS"
 _MEASURE = "drills.cli.measure:COMMANDS"
 
 GROUPS: dict[str, dict[str, Entry]] = {
@@ -58,6 +59,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "approve": Entry(_TALK, "Answer a step that asks: yes."),
         "reject": Entry(_TALK, "Answer a step that asks: no."),
         "abort": Entry(_TALK, "Stop a drill and undo what can be undone."),
+        "stop": Entry(_STOP, "Stop all drills, here and everywhere; or lift that."),
         "pause": Entry(_TALK, "Let nothing new start."),
         "continue": Entry(_TALK, "Go on after a pause."),
         "skip": Entry(_TALK, "Go on without a step."),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from drills.aws.classify import mapped
+from drills.aws.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
     from drills.engine.plan import Plan
-    from drills.work import Place
 
 ROOT: Final = "/drills/stop"
 ALL: Final = "all"
@@ -34,6 +34,8 @@ class Halt(msgspec.Struct, frozen=True):
     why: str = ""
     environment: str = ""
     """Empty: every environment."""
+    places: tuple[Place, ...] = ()
+    """On this machine only: where else the flag was set."""
 
     def told(self) -> str:
         """Say it in one sentence."""
@@ -56,7 +58,7 @@ def raise_flag(client: SSMClient, halt: Halt) -> None:
     with mapped(writes=True):
         client.put_parameter(
             Name=parameter(halt.environment),
-            Value=msgspec.json.encode(halt).decode(),
+            Value=msgspec.json.encode(msgspec.structs.replace(halt, places=())).decode(),
             Type="String",
             Description="drills: while this is here no drill starts, and running ones turn back",
             Overwrite=True,

@@ -11,6 +11,7 @@ from drills.runtime.folder import home
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from drills.aws.place import Place
     from drills.engine.halt import Halt
 
 FOLDER = "stops"
@@ -63,10 +64,23 @@ def standing_here(environment: str) -> Halt | None:
     return None
 
 
-def all_here() -> tuple[str, ...]:
-    """Name the environments whose flag stands here; an empty name is the flag of all."""
+def placed_here(environment: str) -> tuple[Place, ...]:
+    """Give where else this machine has set the flag."""
+    from drills.engine.halt import decode
+
     try:
-        names = sorted(path.stem for path in (home() / FOLDER).glob("*.json"))
+        flag = decode(_file(environment).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return flag.places if flag is not None else ()
+
+
+def told_here() -> tuple[str, ...]:
+    """Say each flag that stands on this machine in one sentence."""
+    from drills.engine.halt import decode
+
+    try:
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in (home() / FOLDER).glob("*.json")]
     except OSError:
         return ()
-    return tuple("" if name == "all" else name.removeprefix("env-") for name in names)
+    return tuple(flag.told() for text in sorted(texts) if (flag := decode(text)) is not None)

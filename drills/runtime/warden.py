@@ -67,13 +67,15 @@ class Warden:
     # -- before anything ------------------------------------------------------------------------------------
 
     def begin(self, *, again: bool = False) -> ev.Claimed | ev.Unclaimed:
-        """Take the lock of the plan's target; ``Refused`` when somebody else has it.
+        """Take the lock of the plan's target; ``Refused`` when somebody else has it, or all drills were stopped.
 
         When nobody answers, a rehearsal and a run are refused; an incident, and a drill that is taken up ``again``
         (resumed, undone), go on without.
         """
         name = lock.name_of(self.plan)
         try:
+            if not again:
+                self._refuse_stopped()
             place = lock.home_of(self.plan)
             with mapped(writes=False):
                 client = self._accounts.write(place).client("ssm")
@@ -87,6 +89,15 @@ class Warden:
                 ) from error
             return ev.Unclaimed(name, f"the home region {self.plan.home} gave no answer ({error}); going on without")
 
+    def _refuse_stopped(self) -> None:
+        flag = standing_here(self.plan.environment)
+        if flag is None and self.plan.mode is not Mode.INCIDENT:
+            with mapped(writes=False):
+                ssm = self._accounts.read(halt.home_of(self.plan)).client("ssm")
+            flag, _ = halt.look(ssm, self.plan.environment)
+        if flag is not None and self.plan.mode is not Mode.INCIDENT:
+            raise Refused(f"not started: {flag.told()}; `drills stop --clear` lifts it; nothing was changed")
+
     def _taken(self, mine: lock.Lock, account: str, region: str) -> ev.Claimed:
         for _ in range(RACES):
             seen = mine.look()
@@ -99,15 +110,17 @@ class Warden:
                 return ev.Claimed(mine.name, mine.generation, account, region, over)
         raise Refused(f"not started: others keep taking {mine.name}; nothing was changed")
 
-    def give_back(self) -> ev.Unclaimed | None:
-        """Give the lock back; None when it was not ours. Without an answer it stays, and its lease runs out."""
+    def give_back(self) -> None:
+        """Give the lock back, if it is ours, and tell. Without an answer it stays, and its lease runs out."""
+        self.close()
         if self._lock is None or not self._lock.generation or self._gone:
-            return None
+            return
         try:
             self._lock.free()
         except WorkError as error:
-            return ev.Unclaimed(self._lock.name, f"could not be given back, its lease runs out: {error}")
-        return ev.Unclaimed(self._lock.name, "given back")
+            self._tell(ev.Unclaimed(self._lock.name, f"could not be given back, its lease runs out: {error}"))
+        else:
+            self._tell(ev.Unclaimed(self._lock.name, "given back"))
 
     # -- while it runs --------------------------------------------------------------------------------------
 

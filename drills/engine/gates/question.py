@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from drills.engine.execute import Accounts
+    from drills.engine.halt import Halt
     from drills.engine.plan import Plan, Step
     from drills.work import Aws, Kind, Place, Target
 
@@ -44,6 +45,10 @@ class Question:
     load: Callable[[Kind, str], Any]
     now: datetime
     found: Found = field(default_factory=Found)
+    halted: Halt | None = None
+    """The global stop of this machine, if it stands."""
+    takeover: bool = False
+    """A person said that a lock whose lease has run out may be taken."""
 
     def aws(self, place: str) -> Aws:
         """Give the reading session of a place by its name; ``KeyError`` when there is none."""

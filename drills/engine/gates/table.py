@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from drills.clock import SystemClock
 from drills.engine.gates import account, credentials, home, one_way, scope
+from drills.engine.gates import account, home, one_way, other_drill, scope, stop
 from drills.engine.gates.question import Question, unknown, why
 from drills.engine.plan import Mode
 from drills.errors import Refused
@@ -47,6 +48,8 @@ GATES: Final = (
     Gate(account.NAME, account.ask, account.PERMISSIONS, binds_incidents=True),
     Gate(credentials.NAME, credentials.ask, credentials.PERMISSIONS),
     Gate(home.NAME, home.ask),
+    Gate(stop.NAME, stop.ask, stop.PERMISSIONS),
+    Gate(other_drill.NAME, other_drill.ask, other_drill.PERMISSIONS),
     Gate(scope.NAME, scope.ask),
     Gate(one_way.NAME, one_way.ask),
 )
