@@ -23,6 +23,7 @@ from drills.engine.plan import Mode, Plan, Section
 from drills.engine.state import State
 from drills.errors import Busy, DrillsError, JournalError
 from drills.runtime.journal import read_drill
+from drills.runtime.warden import Warden
 from drills.services.spec import ActionSpec, ProbeSpec
 from drills.testing import plan, step
 from drills.timeline import events as ev
@@ -233,6 +234,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "fails": lambda: plan(
         step("a"), step("b", Kind.ACTION, "a"), step("never", Kind.PROBE, "b", timeout_s=0.3), mode=Mode.REHEARSE
     ),
+    "incident": lambda: plan(
+        step("a"), step("seen", Kind.PROBE, "a"), step("b", Kind.ACTION, "seen"), mode=Mode.INCIDENT
+    ),
     "waits": lambda: plan(step("a"), step("seen", Kind.PROBE, "a"), step("b", Kind.ACTION, "seen")),
     "late": lambda: plan(step("a"), step("seen", Kind.PROBE, "a"), step("b", Kind.ACTION, "seen"), deadline_s=1.0),
     "asks": lambda: plan(step("a"), step("go", Kind.OPERATOR, "a"), step("b", Kind.ACTION, "go")),
@@ -244,6 +248,27 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "hangs": lambda: plan(step("a", timeout_s=0.4)),
     "checked": lambda: plan(step("ready", Kind.PROBE, section=Section.BEFORE), step("a")),
 }
+
+
+def watched(pinned: Plan) -> Plan:
+    """Give the plan a home region in the moto server of the test, if there is one."""
+    endpoint = os.environ.get("TEST_HOME")
+    if endpoint is None:
+        return pinned
+    place = replace(HERE, endpoint_url=endpoint, access_key="AKIATEST00000000")
+    return replace(pinned, places=(place,), home="us-east-2", service=os.environ["TEST_SERVICE"])
+
+
+def warden_of(folder: Path, pinned: Plan) -> Warden | None:
+    """Give the warden of a drill whose plan has a home region."""
+    if os.environ.get("TEST_HOME") is None:
+        return None
+    from drills.aws.sessions import Accounts
+
+    lease_s = float(os.environ.get("TEST_LEASE", "60"))
+    return Warden(
+        folder.resolve().name, pinned, Accounts(), CLOCK, takeover="TEST_TAKEOVER" in os.environ, lease_s=lease_s
+    )
 
 
 def in_silence(events: Sequence[ev.Event], state: State) -> None:
@@ -263,9 +288,18 @@ def main(folder: Path, name: str, limit: int = -1) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
         if (folder / "journal.db").exists():
-            state = compose.take_over(folder, Accounts(), show, world_alive=lambda _: True, outside=lambda _: None)
+            state = compose.take_over(
+                folder,
+                Accounts(),
+                show,
+                world_alive=lambda _: True,
+                outside=lambda _: None,
+                warden=lambda pinned: warden_of(folder, pinned),
+            )
         else:
-            state = compose.open_drill(folder, bound(PLANS[name](), folder.parent), Accounts(), show, outside=None)
+            pinned = watched(bound(PLANS[name](), folder.parent))
+            warden = warden_of(folder, pinned)
+            state = compose.open_drill(folder, pinned, Accounts(), show, outside=None, warden=warden)
     except DrillsError as error:
         sys.stderr.write(f"drills: {error}\n")
         return error.exit_code
@@ -275,9 +309,10 @@ def main(folder: Path, name: str, limit: int = -1) -> int:
 class Drill:
     """One drill of a test: its folder, what is outside, and the process that drives it."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, called: str = "drill", **variables: str) -> None:
         self.name = name
-        self.folder = folder / "drill"
+        self.folder = folder / called
+        self.variables = variables
         self.outside = Outside(folder)
 
     def start(self, limit: int = -1) -> subprocess.Popen[str]:
@@ -289,7 +324,7 @@ class Drill:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=variables | {"PYTHONPATH": str(TESTS), "DRILLS_HOME": str(self.folder.parent)},
+            env=variables | self.variables | {"PYTHONPATH": str(TESTS), "DRILLS_HOME": str(self.folder.parent)},
         )
 
     def go(self, limit: int = -1) -> tuple[int, str]:

@@ -99,9 +99,9 @@ HOLDERS = st.builds(holder, st.sampled_from("ab"), MODES, st.sampled_from(["lapt
 SEEN = st.builds(Seen, st.integers(1, 9), HOLDERS, st.floats(0, 300))
 
 
-@given(SEEN, HOLDERS, st.booleans(), st.booleans())
+@given(seen=SEEN, me=HOLDERS, takeover=st.booleans(), ended=st.booleans())
 def test_a_lock_that_lives_is_taken_only_by_its_own_drill_or_an_incident(
-    seen: Seen, me: Holder, takeover: bool, ended: bool
+    *, seen: Seen, me: Holder, takeover: bool, ended: bool
 ) -> None:
     how = lock.standing(seen, me, takeover=takeover, ended=ended)
     assert seen.holder is not None
@@ -121,7 +121,9 @@ def test_what_is_written_is_what_is_read(one: Holder) -> None:
     assert msgspec.json.decode(msgspec.json.encode(one), type=Holder) == one
 
 
-def race(endpoint: str, folder: Path, rivals: int, turns: int, kills: int) -> tuple[list[tuple[int, str, str]], set[int]]:
+def race(
+    endpoint: str, folder: Path, rivals: int, turns: int, kills: int
+) -> tuple[list[tuple[int, str, str]], set[int]]:
     """Let rivals race for one lock, kill some while they hold it, and give the log and the killed holds."""
     log = folder / "log"
     name, chance = f"/drills/lock/race-{folder.name}", random.Random(folder.name)
@@ -173,10 +175,10 @@ def check(lines: list[tuple[int, str, str]], killed: set[int]) -> None:
 
 
 def test_of_many_processes_exactly_one_holds_the_lock_though_holders_are_killed(endpoint: str, tmp_path: Path) -> None:
-    lines, killed = race(endpoint, tmp_path, rivals=4, turns=4, kills=1)
+    lines, killed = race(endpoint, tmp_path, rivals=4, turns=2, kills=1)
     check(lines, killed)
     assert len({rival for _, rival, _ in lines}) >= 4
-    assert len(lines) >= 24
+    assert len(lines) >= 12
 
 
 @pytest.mark.prove

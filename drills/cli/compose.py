@@ -137,7 +137,7 @@ def take_over(
     *,
     world_alive: Callable[[Plan], bool],
     outside: Callable[[Plan], None],
-    warden: Callable[[Plan], Warden] | None = None,
+    warden: Callable[[Plan], Warden | None] | None = None,
 ) -> State:
     """Go on with a drill that another process left.
 
