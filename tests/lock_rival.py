@@ -56,4 +56,5 @@ def hold(mine: lock.Lock, file: int, rival: str, chance: random.Random) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], int(sys.argv[5]), float(sys.argv[6]))
+    _, address, lock_name, log_file, me, times, lease = sys.argv
+    main(address, lock_name, log_file, me, int(times), float(lease))

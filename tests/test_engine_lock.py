@@ -90,7 +90,7 @@ def test_only_the_last_generations_are_kept(endpoint: str) -> None:
     for _ in range(15):
         assert mine.take(mine.look())
     left = ssm_of(endpoint).get_parameters_by_path(Path="/drills/lock/swept", MaxResults=10)["Parameters"]
-    assert sorted(one["Name"] for one in left)[-1].endswith("/000015")
+    assert max(one["Name"] for one in left).endswith("/000015")
     assert len(left) <= lock.KEPT + 2
 
 
