@@ -20,9 +20,11 @@ SECRET_READS: Final = frozenset({"secretsmanager:GetSecretValue", "ssm:GetParame
 """What reading a secret needs; it is part of the reading session, where secrets are resolved."""
 OWN: Final = (
     "ssm:DeleteParameter",
+    "ssm:DeleteParameters",
     "ssm:DescribeParameters",
     "ssm:GetParameter",
     "ssm:GetParameterHistory",
+    "ssm:GetParameters",
     "ssm:GetParametersByPath",
     "ssm:PutParameter",
 )

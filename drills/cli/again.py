@@ -90,10 +90,7 @@ def _take_over(folder: Path, output: str, *, takeover: bool) -> None:
 
     _, state = read_drill(folder)
     with target_lock(folder.parent, state.plan):
-        state = take_over(
-            folder, recorded_accounts(folder, state.plan), shown(output), world_alive=_world_alive, outside=outside
-        )
-        accounts = recorded_accounts(folder)
+        accounts = recorded_accounts(folder, state.plan)
 
         def warden(pinned: Plan) -> Warden:
             return Warden(folder.resolve().name, pinned, accounts, SystemClock(), takeover=takeover)

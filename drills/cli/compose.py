@@ -16,9 +16,8 @@ from drills.engine import decide, drive
 from drills.engine.execute import Means, NoObservers, NoWarden
 from drills.engine.plan import Mode
 from drills.engine.state import State
-from drills.runtime.inbox import Inbox, person, say
 from drills.errors import Refused
-from drills.runtime.inbox import Inbox, person
+from drills.runtime.inbox import Inbox, person, say
 from drills.runtime.journal import Journal
 from drills.runtime.local import LocalRun
 from drills.timeline import codec

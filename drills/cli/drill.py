@@ -198,7 +198,6 @@ def incident(  # noqa: PLR0913 - what the command line says
     _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, meant, detach=detach, output=output)
 
 
-def _for_real(wish: Wish, mode: Mode, confirm: str, *, detach: bool, output: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Meant:
     """What a person said to show that they mean it: the environment's name, and that a stale lock may be taken."""
@@ -208,7 +207,6 @@ class Meant:
 
 
 def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:
-    from drills.aws.sessions import Accounts
     from drills.cli.compose import at_a_terminal
     from drills.engine.gates.table import refuse
     from drills.report.plan_view import answer_word
@@ -219,8 +217,7 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
         raise Usage(f"{wish.environment} is a sandbox: use `drills rehearse {wish.runbook}`")
     sites = direction(place, None, wish.to_site, mode, _before_direction(place, wish.to_site, mode))
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
-    answers = _asked(compiled)
-    answers = _asked(compiled, accounts, takeover=meant.takeover)
+    answers = _asked(compiled, takeover=meant.takeover)
     for answer in answers:
         click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
     refuse(answers, mode)
@@ -247,8 +244,7 @@ def _before_direction(place: LoadedEnvironment, to_site: str, mode: Mode) -> Acc
     return Accounts(terms=Terms(sts_region=region, break_glass=glass, aloud=_aloud))
 
 
-def _asked(compiled: Plan) -> tuple[Gated, ...]:
-def _asked(compiled: Plan, accounts: Accounts, *, takeover: bool = False) -> tuple[Gated, ...]:
+def _asked(compiled: Plan, *, takeover: bool = False) -> tuple[Gated, ...]:
     """Ask every gate, now."""
     from drills import catalog
     from drills.aws.sessions import Accounts
@@ -260,7 +256,6 @@ def _asked(compiled: Plan, accounts: Accounts, *, takeover: bool = False) -> tup
 
     now = datetime.fromtimestamp(SystemClock().now().utc_ns / NS, UTC)
     accounts = Accounts(terms=terms_of(compiled, _aloud))
-    return tuple(answers(Question(compiled, accounts, catalog.load, now)))
     halted = standing_here(compiled.environment)
     return tuple(answers(Question(compiled, accounts, catalog.load, now, halted=halted, takeover=takeover)))
 
@@ -300,10 +295,7 @@ def _drive(
     from drills.runtime.warden import Warden
 
     with target_lock(folder.parent, compiled):
-        state = open_drill(
-            folder, compiled, recorded_accounts(folder, compiled), shown(output), outside=outside, gates=gates
-        )
-        accounts = recorded_accounts(folder)
+        accounts = recorded_accounts(folder, compiled)
         warden = Warden(folder.name, compiled, accounts, SystemClock(), takeover=takeover)
         state = open_drill(folder, compiled, accounts, shown(output), outside=outside, gates=gates, warden=warden)
     tell(folder, state, output)

@@ -106,7 +106,7 @@ def _places(environment: str) -> list[Place]:
     for loaded in _environments(environment):
         if loaded.model.kind.value != "sandbox":
             homes = places_of(loaded.model, None)
-            found += [replace(place, name="home", region=loaded.model.home) for place in homes]
+            found += [replace(place, region=loaded.model.home) for place in homes]
     return found
 
 
@@ -140,7 +140,7 @@ def _running(environment: str) -> list[Place]:
         except DrillsError:
             continue
         if environment in ("", plan.environment):
-            found += [replace(place, name="home", region=plan.home) for place in plan.places]
+            found += [replace(place, region=plan.home) for place in plan.places]
     return found
 
 

@@ -50,7 +50,7 @@ def parameter(environment: str) -> str:
 
 def home_of(plan: Plan) -> Place:
     """Give where a drill reads the flag: the surviving site's account, in the home region."""
-    return replace(plan.place(plan.to_site), name="home", region=plan.home)
+    return replace(plan.place(plan.to_site), region=plan.home)
 
 
 def raise_flag(client: SSMClient, halt: Halt) -> None:

@@ -117,7 +117,7 @@ def home_of(plan: Plan) -> Place:
 
     It does not depend on the direction, so that a drill one way excludes a drill the other way.
     """
-    return replace(plan.places[0], name="home", region=plan.home)
+    return replace(plan.places[0], region=plan.home)
 
 
 def tell(seen: Seen) -> str:

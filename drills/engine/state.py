@@ -60,8 +60,7 @@ class State:
         self.resumed = False
         self.claim: ev.Claimed | None = None
         """The lock of its target, while the drill owes it back."""
-        self.preempted = ""
-        self.world_gone = ""
+        self.preempted = self.world_gone = ""
         self.finished: ev.Finished | None = None
         self.finished_at: Stamp | None = None
         self.was_over = False

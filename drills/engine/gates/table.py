@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drills.clock import SystemClock
-from drills.engine.gates import account, credentials, home, one_way, scope
-from drills.engine.gates import account, home, one_way, other_drill, scope, stop
+from drills.engine.gates import account, credentials, home, one_way, other_drill, scope, stop
 from drills.engine.gates.question import Question, unknown, why
 from drills.engine.plan import Mode
 from drills.errors import Refused
