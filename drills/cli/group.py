@@ -33,6 +33,7 @@ _CALIBRATE = "drills.cli.calibrate:COMMANDS"
 _NUMBERS = "drills.cli.numbers:COMMANDS"
 _STOP = "drills.cli.stop:COMMANDS"
 _MEASURE = "drills.cli.measure:COMMANDS"
+_OBSERVE = "drills.cli.observe:COMMANDS"
 
 GROUPS: dict[str, dict[str, Entry]] = {
     "Run a drill": {
@@ -53,6 +54,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "history": Entry(_NUMBERS, "What all drills here show together."),
         "compare": Entry(_NUMBERS, "Two drills, or a drill with those before it."),
         "measure": Entry(_MEASURE, "Watch endpoints and print their outages. No runbook, no AWS."),
+        "observe": Entry(_OBSERVE, "Keep observers running, so that an incident can be judged."),
         "calibrate": Entry(_CALIBRATE, "Prove on this machine that what is measured is true."),
     },
     "Talk to a running drill": {

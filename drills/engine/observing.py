@@ -52,6 +52,33 @@ class Owner:
         return cls(os.getpid(), process_start(os.getpid()))
 
 
+def probe_job(watch: AvailabilityWatch, owner: Owner, secret: Callable[[str], str], deadline_s: float) -> ProbeJob:
+    """Say what an availability observer is to do; ``secret`` resolves the address of a SQL server."""
+    return ProbeJob(
+        watch.id,
+        watch.url,
+        "",
+        status=watch.status,
+        body=watch.body,
+        header=watch.header,
+        every_s=watch.every_s,
+        timeout_s=watch.timeout_s,
+        stable_for_s=watch.stable_for_s,
+        resolve=watch.resolve,
+        resolver=watch.resolver,
+        connect_to=watch.connect_to,
+        method=watch.method,
+        deadline_s=deadline_s,
+        owner_pid=owner.pid,
+        owner_start=owner.start,
+        addresses=watch.addresses,
+        ca=watch.ca,
+        dsn=secret(watch.dsn) if watch.dsn else "",
+        query=watch.query,
+        value=watch.value,
+    )
+
+
 class Watchers:
     """Does the stages for one drill. ``secret`` resolves references to addresses of databases.
 
@@ -124,34 +151,9 @@ class Watchers:
 
     def _jobs(self, plan: Plan) -> Iterator[Job]:
         for watch in plan.availability:
-            yield self._probe_job(watch, plan)
+            yield probe_job(watch, self._owner, self._secret, plan.deadline_s)
         for watch in plan.data:
             yield self._marker_job(watch, plan)
-
-    def _probe_job(self, watch: AvailabilityWatch, plan: Plan) -> ProbeJob:
-        return ProbeJob(
-            watch.id,
-            watch.url,
-            "",
-            status=watch.status,
-            body=watch.body,
-            header=watch.header,
-            every_s=watch.every_s,
-            timeout_s=watch.timeout_s,
-            stable_for_s=watch.stable_for_s,
-            resolve=watch.resolve,
-            resolver=watch.resolver,
-            connect_to=watch.connect_to,
-            method=watch.method,
-            deadline_s=plan.deadline_s,
-            owner_pid=self._owner.pid,
-            owner_start=self._owner.start,
-            addresses=watch.addresses,
-            ca=watch.ca,
-            dsn=self._secret(watch.dsn) if watch.dsn else "",
-            query=watch.query,
-            value=watch.value,
-        )
 
     def _marker_job(self, watch: DataWatch, plan: Plan) -> MarkerJob:
         return MarkerJob(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drills.engine.bind import Binder, Direction, scope_of
 from drills.engine.plan import AvailabilityWatch
+from drills.errors import Invalid, Usage
+from drills.runbook.interpolate import references
+from drills.runbook.problems import Problems, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drills.engine.bind import Binder
     from drills.runbook.availability import Availability
+    from drills.runbook.load import LoadedEnvironment, LoadedRunbook
+    from drills.runbook.world import SandboxValues
     from drills.yamldoc import Where
 
 ALIVE = "SELECT 1"
@@ -59,3 +65,45 @@ def _url(one: Availability, texts: dict[tuple[str | int, ...], str]) -> str:
     kind = "tcp" if one.tcp is not None else "dns"
     text = texts[kind,]
     return text if text.startswith(f"{kind}://") else f"{kind}://{text}"
+
+
+def standing_watches(
+    environment: LoadedEnvironment, runbook: LoadedRunbook | None, to_site: str, world: SandboxValues | None
+) -> tuple[AvailabilityWatch, ...]:
+    """Bind the observers that watch an environment all the time: those of a runbook, or its own.
+
+    ``Usage`` when there are none, or when one names a site's value and nobody said which site takes over; ``Invalid``
+    with every name that the environment does not have.
+    """
+    sites = list(environment.model.sites)
+    if to_site and to_site not in sites:
+        raise Usage(f"{environment.model.environment} has no site {to_site!r}; {did_you_mean(to_site, sites)}")
+    own = environment.model.observe
+    if runbook is not None:
+        written, doc, where = runbook.model.measure.availability, runbook.doc, ("measure", "availability")
+        defaults = {name: one.default for name, one in runbook.model.parameters.items() if one.default is not None}
+    else:
+        written, doc, where = own.availability if own else (), environment.doc, ("observe", "availability")
+        defaults = {}
+    if not written:
+        raise Usage(f"{doc.name}: nothing stands under '{'.'.join(where)}', so there is nothing to observe")
+    directed = {reference.head for one in written for _, text, _ in one.spoken() for reference in references(text)}
+    if not to_site and len(sites) > 1 and directed & {"from", "to"}:
+        raise Usage(f"an observer names a value of 'from' or 'to': say --to SITE, one of {', '.join(sites)}")
+    target = to_site or sites[-1]
+    direction = Direction(next((name for name in sites if name != target), target), target)
+    scope, untold = scope_of(environment, direction, defaults, world)
+    if scope.later:
+        raise Usage(f"{environment.model.environment} is a sandbox: say which with --in NAME (`drills sandbox up`)")
+    problems = Problems(doc)
+    binder = Binder(scope, direction, environment, problems)
+    found = bound_watches(written, binder, world.resolver if world else environment.model.resolver, where)
+    if problems.found or untold:
+        raise Invalid([*problems.found, *untold])
+    return found
+
+
+def slowed(watch: AvailabilityWatch, every_s: float) -> AvailabilityWatch:
+    """Give an observer the pace of a ring, and a window in which such a pace can show an outage."""
+    every = max(watch.every_s, every_s)
+    return replace(watch, every_s=every, stable_for_s=max(watch.stable_for_s, 5 * (every + watch.timeout_s)))

@@ -28,6 +28,7 @@ _PERSONAS = {
 SQL = ("sql-read", "sql-write")
 SCHEMES = ("http", "https", "tcp", "dns", *SQL)
 FASTEST_S = 0.001
+FASTEST_RING_S = 1.0
 GRACE_S = 600.0
 """How long an observer outlives the deadline of its plan."""
 
@@ -67,6 +68,8 @@ class ProbeJob:
     dsn: str = ""
     query: str = ""
     value: str | None = None
+    keep_s: float = 0.0
+    """With it the file is a ring that outlives the observer and holds so much of the past."""
 
     @property
     def persona(self) -> Persona:
@@ -88,6 +91,8 @@ class ProbeJob:
             raise Refused(f"observer {self.id}: {self.url!r} names no port")
         if self.persona is Persona.DIRECT and parts.scheme == "dns":
             raise Refused(f"observer {self.id}: resolve: direct asks no DNS, but its target is {self.url!r}")
+        if self.keep_s and self.every_s < FASTEST_RING_S:
+            raise Refused(f"observer {self.id}: a ring takes one request each {FASTEST_RING_S:g} s at most")
         if self.ca and not os.access(self.ca, os.R_OK):
             raise Refused(f"observer {self.id}: the file of certificates {self.ca} cannot be read")
         if parts.scheme in SQL and not self.dsn:

@@ -23,6 +23,7 @@ from drills.observe.flush import Flusher
 from drills.observe.job import in_flight, read_probe_job, to_ns
 from drills.observe.process import be_punctual, freeze_garbage, now, read_clocks, time_namespace
 from drills.observe.recorder import Recorder
+from drills.observe.ring import Ring
 from drills.observe.schedule import Life, OpenLoop, end_on_crash, retire
 from drills.observe.target import target_for
 from drills.timeline.samples import ObserverHeader, Sample
@@ -163,7 +164,8 @@ def _notes(job: ProbeJob) -> tuple[str, ...]:
 
 async def observe(job: ProbeJob, scheduler: str) -> str:
     """Observe until told to end, past the deadline, or without the owner; give why it ended."""
-    recorder = Recorder(Path(job.file), first_header(job, scheduler))
+    header, file = first_header(job, scheduler), Path(job.file)
+    recorder = Ring(file, header, round(job.keep_s * NS)) if job.keep_s else Recorder(file, header)
     prober = Prober(job, target_for(job), recorder)
     life = Life(job)
     ticking = asyncio.create_task(prober.tick())

@@ -10,6 +10,8 @@ from pathlib import Path
 from drills.clock import process_start
 from drills.timeline.samples import ClockReading
 
+_TIME_ERROR = 5
+
 
 def now() -> int:
     """Read CLOCK_MONOTONIC in nanoseconds."""
@@ -20,6 +22,21 @@ def read_clocks() -> ClockReading:
     """Read the three clocks of this host together; where there is no BOOTTIME, MONOTONIC stands for it."""
     boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return ClockReading(time.time_ns(), time.monotonic_ns(), time.clock_gettime_ns(boot))
+
+
+def utc_error_ns() -> int | None:
+    """Give the kernel's bound on how far this host's UTC is off (NTP's maximum error); None: nobody keeps it.
+
+    Source: ntp_gettime(3); it returns TIME_ERROR while the clock is not synchronized.
+    """
+    import ctypes
+
+    answer = (ctypes.c_long * 16)()  # struct ntptimeval: a timeval, then maxerror in microseconds
+    try:
+        state = ctypes.CDLL(None).ntp_gettime(answer)
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 or state == _TIME_ERROR else answer[2] * 1_000
 
 
 def time_namespace() -> str:

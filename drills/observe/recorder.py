@@ -35,11 +35,18 @@ class Recorder:
         self.header = header
         self.lost = 0
         self.flushed = 0
-        self._connection = create(file, wait_s)
-        self._names: dict[str, int] = {"": 0}
+        self._connection = self._open(file, wait_s)
+        self._names = {name: number for number, name in self._connection.execute("SELECT id, name FROM names")}
         self._now = _Batch()
         self._refused = _Batch()
         self._write(self._now, [])
+
+    def _open(self, file: Path, wait_s: float) -> sqlite3.Connection:
+        """Give the connection to a file of its own."""
+        return create(file, wait_s)
+
+    def _beside(self, run: sqlite3.Connection) -> None:
+        """Write within a flush's transaction what else must stand in the file; nothing here."""
 
     def sample(self, row: Sample) -> None:
         """Keep one request for the next flush."""
@@ -113,6 +120,7 @@ class Recorder:
                 ],
             )
             run.execute("INSERT OR REPLACE INTO header VALUES (1, ?)", (dump(header),))
+            self._beside(run)
             run.execute("COMMIT")
         except sqlite3.Error:
             if run.in_transaction:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import drills
 from drills.clock import SystemClock
 from drills.errors import JournalError, Refused
-from drills.observe.job import MarkerJob, resolve_secret
+from drills.observe.job import MarkerJob, ProbeJob, resolve_secret
 from drills.observe.process import is_same
 from drills.observe.store import read_header, reading
 from drills.timeline.codec import dump
@@ -44,6 +44,15 @@ class _Child:
     watching: Watching
     process: subprocess.Popen[bytes]
     log: Path
+    rings: bool = False
+
+    def writes(self) -> bool:
+        """Say whether its rows reach the disk; a ring is full of older ones, but its header names the writer."""
+        try:
+            file = Path(self.watching.file)
+            return read_header(file).pid == self.watching.pid if self.rings else _has_rows(file)
+        except JournalError:  # not there yet, or being made
+            return False
 
 
 class Observers:
@@ -75,7 +84,8 @@ class Observers:
         return [child.watching for child in started]
 
     def _spawn(self, job: Job, folder: Path) -> _Child:
-        name = _free_name(folder, job.id)
+        rings = isinstance(job, ProbeJob) and bool(job.keep_s)
+        name = job.id if rings else _free_name(folder, job.id)
         environment = os.environ | {"PYTHONPATH": _import_path()}
         job = replace(job, file=str(folder / f"{name}.db"))
         module = "prober"
@@ -98,7 +108,7 @@ class Observers:
                 start_new_session=True,
             )
         self._children[process.pid] = process
-        return _Child(Watching(job.id, job.file, process.pid, _start_of(process.pid)), process, log)
+        return _Child(Watching(job.id, job.file, process.pid, _start_of(process.pid)), process, log, rings)
 
     def _await_ready(self, started: Sequence[_Child], ready_s: float) -> None:
         begun = self._clock.now()
@@ -107,7 +117,7 @@ class Observers:
             for child in waiting:
                 if child.process.poll() is not None:
                     raise Refused(f"observer {child.watching.observer} did not start: {_tail(child.log)}")
-            waiting = [child for child in waiting if not _has_rows(Path(child.watching.file))]
+            waiting = [child for child in waiting if not child.writes()]
             if not waiting:
                 return
             if self._clock.now().since(begun) > ready_s:
@@ -208,14 +218,11 @@ def _import_path() -> str:
 
 
 def _has_rows(file: Path) -> bool:
-    try:
-        with reading(file) as connection:
-            (rows,) = connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM samples) OR EXISTS (SELECT 1 FROM markers)"
-            ).fetchone()
-            return bool(rows)
-    except JournalError:  # not there yet, or being made
-        return False
+    with reading(file) as connection:
+        (rows,) = connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM samples) OR EXISTS (SELECT 1 FROM markers)"
+        ).fetchone()
+        return bool(rows)
 
 
 def _tail(log: Path) -> str:

@@ -42,6 +42,7 @@ def check_environment(environment: Environment, works: Works, problems: Problems
                 )
     _active(environment, works, problems)
     _world(environment, problems)
+    _observe(environment, problems)
     if environment.drills is not None and environment.kind is not EnvironmentKind.PRODUCTION:
         problems.add(("drills",), "'drills: allowed' has a meaning only in production; remove it")
 
@@ -90,6 +91,28 @@ def _active(environment: Environment, works: Works, problems: Problems) -> None:
                     problems.add(reference.where, f"{shown}: site {name} has no value {reference.tail!r}; {hint}")
         elif reference.head or reference.name not in environment.values:
             problems.add(reference.where, f"{shown}: here only ${{site.x}} and the environment's own values are known")
+
+
+def _observe(environment: Environment, problems: Problems) -> None:
+    """Check that each observer has an id of its own and names only what the environment knows."""
+    if environment.observe is None:
+        return
+    first: dict[str, int] = {}
+    for number, one in enumerate(environment.observe.availability):
+        where = ("observe", "availability", number)
+        if first.setdefault(one.id, number) != number:
+            line = problems.doc.line(("observe", "availability", first[one.id]))
+            problems.add((*where, "id"), f"the id {one.id!r} stands already on line {line}; give one of them another")
+        for inner, text, _ in one.spoken():
+            for reference in references(text, (*where, *inner)):
+                shown = f"${{{reference.name}}}"
+                sites = [site for site in environment.sites.values() if reference.tail in (*site.values, *SITE_FACTS)]
+                if reference.head in ("from", "to"):
+                    if len(sites) < len(environment.sites):
+                        problems.add(reference.where, f"{shown}: not every site has a value {reference.tail!r}; add it")
+                elif reference.head or reference.name not in environment.values:
+                    hint = did_you_mean(reference.name, environment.values)
+                    problems.add(reference.where, f"{shown}: the environment has no such value; {hint}")
 
 
 def _world(environment: Environment, problems: Problems) -> None:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
+from drills.runbook.availability import Availability
 from drills.runbook.fields import Account, Name, Region, Role, Scalar, SessionWord, Span, Text, Wait, Written
 
 
@@ -75,6 +76,29 @@ class World(Written):
     outage: Outage = Outage.KILL
 
 
+class Observe(Written):
+    """What `drills observe` watches all the time: the observers of a runbook, or those named here.
+
+    One request each ``every`` (at least 1s; an observer that says more keeps its own); ``keep`` is how much of the
+    past stays on disk.
+    """
+
+    runbook: Name | None = None
+    availability: tuple[Availability, ...] = ()
+    every: Span = timedelta(seconds=1)
+    keep: Span = timedelta(hours=72)
+
+    @model_validator(mode="after")
+    def _one(self) -> Observe:
+        if (self.runbook is None) == (not self.availability):
+            raise ValueError("write one of runbook and availability")
+        if self.every < timedelta(seconds=1):
+            raise ValueError("every is at least 1s here; what needs a closer look is a drill, or `drills measure`")
+        if self.keep < timedelta(minutes=1):
+            raise ValueError("keep is at least 1m")
+        return self
+
+
 class Environment(Written):
     """A whole environment."""
 
@@ -91,3 +115,4 @@ class Environment(Written):
     dns_ttl: Span | None = None
     world: World | None = None
     drills: Literal["allowed"] | None = None
+    observe: Observe | None = None

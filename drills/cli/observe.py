@@ -1,0 +1,318 @@
+"""``drills observe``: keep observers running, so that an incident that nobody planned can be judged."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drills.clock import NS, SystemClock
+from drills.durations import show
+from drills.errors import DrillsError, Refused, Usage
+from drills.observe import keeping
+from drills.report import paint
+from drills.runtime.folder import home
+
+if TYPE_CHECKING:
+    from drills.observe.held import Held
+    from drills.observe.job import ProbeJob
+
+_FOREVER_S = 10 * 365 * 86_400.0
+_STARTED_WITHIN_S = 40.0
+_STOPPED_WITHIN_S = 20.0
+_STALE_S = 60.0
+
+
+@click.command("observe")
+@click.argument("environment", required=False)
+@click.option("--runbook", default="", metavar="RUNBOOK", help="Watch what its `measure: availability:` names.")
+@click.option("--to", "to_site", default="", metavar="SITE", help="What `to` means, where an observer names it.")
+@click.option("--in", "standing", default="", metavar="NAME", help="Of a sandbox that `drills sandbox up` keeps.")
+@click.option("--detach", is_flag=True, help="Go on in the background.")
+@click.option("--stop", is_flag=True, help="End the observers of the environment.")
+@click.option("--status", "status", is_flag=True, help="Say what is held, and whether it is observed now.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of --status.")
+def observe(  # noqa: PLR0913 - click gives one for each option
+    environment: str | None,
+    runbook: str,
+    to_site: str,
+    standing: str,
+    *,
+    detach: bool,
+    stop: bool,
+    status: bool,
+    output: str,
+) -> int | None:
+    r"""Keep observers of ENVIRONMENT running, each with a ring of the last 72 hours on disk.
+
+    What is watched stands in the environment under `observe:` (a runbook's name, or availability observers), or is
+    named by --runbook. `drills incident` takes the rings over as evidence of the time before it. Ends cleanly on TERM
+    and Ctrl-C. Without ENVIRONMENT: the status of all.
+
+    \b
+    drills observe production --detach
+    drills observe production --status
+    drills observe production --stop
+
+    Exit 0: as asked. 3 (--status): not observed now. 4: it is observed already.
+    """
+    if environment is None:
+        if stop or detach or runbook:
+            raise Usage("say which ENVIRONMENT")
+        return _status(sorted(one for one in (home() / keeping.FOLDER).glob("*") if one.is_dir()), output)
+    if sum((detach, stop, status)) > 1:
+        raise Usage("--detach, --stop and --status exclude each other")
+    if stop or status:
+        folder = home() / keeping.FOLDER / _name(environment)
+        return _stop(folder) if stop else _status([folder], output)
+    if detach:
+        _detach(environment, runbook, to_site, standing)
+        return None
+    name, told, jobs = _jobs(environment, runbook, to_site, standing)
+    _keep(name, told, jobs)
+    return None
+
+
+def _name(environment: str) -> str:
+    """Give the name of an environment that may be a path; one whose file is gone keeps its rings."""
+    if (home() / keeping.FOLDER / environment).is_dir():
+        return environment
+    from drills.runbook.find import environment_path
+    from drills.runbook.load import load_environment
+
+    return load_environment(environment_path(environment)).model.environment
+
+
+def _jobs(environment: str, runbook: str, to_site: str, standing: str) -> tuple[str, str, list[ProbeJob]]:
+    """Bind what is to be watched; gives the environment's name, the runbook's, and a job for each observer."""
+    from drills.engine.observing import Owner, probe_job
+    from drills.engine.watches import slowed, standing_watches
+    from drills.runbook import find
+    from drills.runbook.environment import Observe
+    from drills.runbook.load import load_environment, load_runbook
+
+    place = load_environment(find.environment_path(environment))
+    declared = place.model.observe
+    told = runbook or (declared.runbook if declared is not None else None) or ""
+    if not told and declared is None:
+        raise Usage(f"{place.path} says nothing under 'observe:'; add it, or say --runbook RUNBOOK")
+    if runbook and declared is not None and not declared.runbook:
+        raise Usage(f"{place.path} names its own observers under 'observe:'; leave --runbook out")
+    book = load_runbook(find.runbook_path(told)) if told else None
+    paces = declared or Observe(runbook="any")
+    world = None
+    if standing:
+        from drills.sandbox import lifecycle
+
+        world = lifecycle.find(lifecycle.standing_folder(standing)).values()
+    watches = standing_watches(place, book, to_site, world)
+    owner, keep_s = Owner.me(), paces.keep.total_seconds()
+    jobs: list[ProbeJob] = []
+    for watch in watches:
+        from dataclasses import replace
+
+        job = probe_job(slowed(watch, paces.every.total_seconds()), owner, _secret(place), _FOREVER_S)
+        jobs.append(replace(job, keep_s=keep_s))
+        jobs[-1].check()
+    return place.model.environment, book.model.runbook if book else "", jobs
+
+
+def _secret(place: Any) -> Any:
+    """Read a secret with the rights of the environment's first site, and only when one is named."""
+
+    def read(reference: str) -> str:
+        if not reference.startswith(("env:", "secretsmanager:", "ssm:")):
+            return reference
+        from drills.aws.sessions import Accounts
+        from drills.engine.bind import places_of
+
+        return Accounts().read(places_of(place.model, None)[0]).secret(reference)
+
+    return read
+
+
+def _keep(name: str, runbook: str, jobs: list[ProbeJob]) -> None:
+    """Keep the observers until TERM or Ctrl-C."""
+    from drills.observe.start import Observers
+
+    clock, folder = SystemClock(), home() / keeping.FOLDER / name
+    told: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: told.append(got)) for number in _ENDS}
+    screen = sys.stdout.isatty()
+
+    def say(line: str) -> None:
+        paint.put(sys.stdout, f"\r\033[K{line}\n" if screen else f"{line}\n")
+
+    try:
+        with keeping.kept(folder, keeping.me(name, runbook, clock)):
+            keeper = keeping.Keeper(jobs, folder, Observers(clock), clock, say)
+            say(f"observing {name}: {', '.join(job.id for job in jobs)}; rings of {show(jobs[0].keep_s)} in {folder}")
+            try:
+                while not told:
+                    keeper.look()
+                    if screen:
+                        paint.put(sys.stdout, f"\r\033[K{_clipped(keeper.line())}")
+                    _wait(clock, told)
+            finally:
+                keeper.stop()
+            say(f"ended; what was seen stays in {folder}")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _wait(clock: SystemClock, told: list[int]) -> None:
+    begun = clock.now()
+    while not told and (left_s := keeping.LOOK_S - clock.now().since(begun)) > 0:
+        clock.sleep(min(0.1, left_s))
+
+
+def _clipped(line: str) -> str:
+    import shutil
+
+    width = shutil.get_terminal_size().columns - 1
+    return line if len(line) <= width else f"{line[: width - 2]}.."
+
+
+# -- in the background -------------------------------------------------------------------------------------
+
+
+def _detach(environment: str, runbook: str, to_site: str, standing: str) -> None:
+    """Start the same command in a session of its own, and wait until it keeps the observers."""
+    name, _, jobs = _jobs(environment, runbook, to_site, standing)
+    folder = home() / keeping.FOLDER / name
+    if (other := keeping.keeper(folder)) is not None:
+        raise Refused(f"not started: {name} is observed already by process {other.pid} since {other.since}")
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "observe.log"
+    words = [
+        word for pair in (("--runbook", runbook), ("--to", to_site), ("--in", standing)) if pair[1] for word in pair
+    ]
+    with log.open("wb") as out:
+        child = subprocess.Popen(  # noqa: S603 - this program, with the words it was given
+            [sys.executable, "-P", "-m", "drills", "observe", environment, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    clock = SystemClock()
+    begun = clock.now()
+    while clock.now().since(begun) < _STARTED_WITHIN_S:
+        if child.poll() is not None:
+            raise Refused(f"not started: {log.read_text(encoding='utf-8', errors='replace').strip()[-500:]}")
+        seen = keeping.keeper(folder)
+        if seen is not None and seen.pid == child.pid and all(_lives(folder, job.id) for job in jobs):
+            paint.put(sys.stdout, f"{name} is observed by process {child.pid}; its words are in {log}\n")
+            return
+        clock.sleep(0.05)
+    paint.put(sys.stdout, f"{name}: process {child.pid} keeps trying; its words are in {log}\n")
+
+
+def _lives(folder: Path, observer: str) -> bool:
+    """Say whether the observer that writes a ring is a process of this moment."""
+    from drills.observe.store import read_header
+
+    try:
+        return Path(f"/proc/{read_header(keeping.ring_of(folder, observer)).pid}").exists()
+    except DrillsError:
+        return False
+
+
+def _stop(folder: Path) -> int:
+    """End the process that keeps the observers, and wait for it."""
+    seen = keeping.keeper(folder)
+    if seen is None:
+        paint.put(sys.stdout, f"{folder.name} is not observed; nothing to stop\n")
+        return 0
+    os.kill(seen.pid, signal.SIGTERM)
+    clock = SystemClock()
+    begun = clock.now()
+    while keeping.keeper(folder) is not None:
+        if clock.now().since(begun) > _STOPPED_WITHIN_S:
+            raise Refused(f"process {seen.pid} has not ended within {show(_STOPPED_WITHIN_S)}; it was told to")
+        clock.sleep(0.05)
+    paint.put(sys.stdout, f"{folder.name} is observed no more; what was seen stays in {folder}\n")
+    return 0
+
+
+# -- status ------------------------------------------------------------------------------------------------
+
+
+def _status(folders: list[Path], output: str) -> int:
+    from drills.observe.held import held
+
+    facts: list[dict[str, Any]] = []
+    for folder in folders:
+        seen = keeping.keeper(folder)
+        rings: list[dict[str, Any]] = []
+        for file in keeping.rings_in(folder):
+            try:
+                rings.append(_ring(held(file)))
+            except keeping.UNREADABLE as error:
+                rings.append({"observer": file.stem, "trouble": str(error)})
+        bytes_ = keeping.size(folder) if folder.is_dir() else 0
+        fact = {"environment": folder.name, "pid": seen and seen.pid, "since": seen and seen.since, "bytes": bytes_}
+        facts.append({**fact, "runbook": seen.runbook if seen else "", "rings": rings})
+    if output == "json":
+        from drills.report import json
+
+        paint.put(sys.stdout, json.dumps({"environments": facts}))
+    else:
+        for fact in facts:
+            _tell(fact)
+        if not facts:
+            paint.put(sys.stdout, "no environment was ever observed here; `drills observe ENVIRONMENT` begins\n")
+    return 0 if facts and all(fact["pid"] for fact in facts) else 3
+
+
+def _ring(one: Held) -> dict[str, Any]:
+    now = SystemClock().now().utc_ns
+    return {
+        "observer": one.header.observer,
+        "url": one.header.url,
+        "every_s": one.header.every_ns / NS,
+        "up": one.up,
+        "for_s": None if one.since is None else (now - one.since) / NS,
+        "detail": one.detail,
+        "rows": one.rows,
+        "unknown": one.unknown,
+        "lives": one.lives,
+        "held_s": None if one.oldest is None else (now - one.oldest) / NS,
+        "newest_s": None if one.newest is None else (now - one.newest) / NS,
+        "dropped": one.dropped,
+        "notes": list(one.header.notes),
+    }
+
+
+def _tell(fact: dict[str, Any]) -> None:
+    who = f"observed by process {fact['pid']} since {fact['since']}" if fact["pid"] else "NOT observed now"
+    lines = [f"{fact['environment']}: {who}; {fact['bytes'] / 1e6:.1f} MB on disk"]
+    for ring in fact["rings"]:
+        if "trouble" in ring:
+            lines.append(f"  {ring['observer']}: {ring['trouble']}")
+            continue
+        state = {True: "up", False: "DOWN", None: "not told"}[ring["up"]]
+        if ring["for_s"] is not None and ring["newest_s"] is not None:
+            then = f"; last looked {show(ring['newest_s'])} ago" if ring["newest_s"] > _STALE_S else ""
+            state += f" for {show(ring['for_s'] - (ring['newest_s'] if then else 0))}{then}"
+        told = f" ({ring['detail']})" if ring["detail"] and not ring["up"] else ""
+        lines.append(f"  {ring['observer']}  {state}{told}  {ring['url']} each {show(ring['every_s'])}")
+        gone = f", {ring['dropped']} older dropped" if ring["dropped"] else ""
+        back = "nothing" if ring["held_s"] is None else f"{show(ring['held_s'])} back"
+        unseen = f", {ring['unknown']} unknown" if ring["unknown"] else ""
+        lives = f" in {ring['lives']} lives: what lies between is unknown" if ring["lives"] > 1 else ""
+        lines.append(f"    holds {back}, {ring['rows']} requests{unseen}{gone}{lives}")
+        lines += [f"    {note}" for note in ring["notes"]]
+    paint.put(sys.stdout, "\n".join(lines) + "\n")
+
+
+COMMANDS = (observe,)
