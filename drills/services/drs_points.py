@@ -24,7 +24,7 @@ class LatestSnapshot(RecoveryPointSpec):
     told_by: ClassVar[str] = "DRS recovery snapshot time"
     permissions: ClassVar[tuple[str, ...]] = ("drs:DescribeRecoverySnapshots",)
 
-    server: str = Field(min_length=1, description="Id of the source server.")
+    server: str = Field(pattern=r"^(s-[0-9a-zA-Z]{17}$|.*\$\{)", description="Id of the source server.")
 
     def find(self, aws: Aws) -> Point | NoPoint:
         """Read the server's recovery snapshots once. One that is only expected has no time yet."""
