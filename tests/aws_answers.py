@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 CLOCK = SystemClock()
+NONE: dict[str, str] = {}
 
 
 @dataclass
@@ -45,7 +46,7 @@ def answering(answers: Answers) -> Generator[Answers]:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answers.asked.append(self.path)
             found = next((body for part, body in answers.bodies.items() if part in self.path), None)
-            headers = next((one for part, one in answers.headers.items() if part in self.path), {})
+            headers: dict[str, str] = next((one for part, one in answers.headers.items() if part in self.path), NONE)
             known = found is not None or bool(headers)
             text = found if isinstance(found, str) else json.dumps(found or {})
             body = text.encode() if self.command != "HEAD" else b""

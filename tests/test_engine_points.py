@@ -21,6 +21,7 @@ from drills.cli.main import main
 from drills.clock import NS, SystemClock
 from drills.engine.compile import compile_plan
 from drills.engine.execute import Token
+from drills.engine.permissions import needed
 from drills.engine.plan import Mode, Plan, Step
 from drills.engine.points import Points
 from drills.engine.state import fold
@@ -197,9 +198,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dynamodb.put_item(TableName="orders", Item={"id": {"S": "first"}})
         on = {"PointInTimeRecoveryEnabled": True}
         dynamodb.update_continuous_backups(TableName="orders", PointInTimeRecoverySpecification=on)
-        show = compose.Show(lambda *_: None, lambda _: None, lambda: None)
+        show = compose.Show(lambda _events, _state: None, lambda _: None, lambda: None)
         pinned = compiled(base, address, "restored_point, seen_by: [pitr]")
-        compose.open_drill(base / "drills" / "d1", pinned, compose.recorded_accounts(base), show, outside=None)
+        compose.open_drill(base / "drills" / "d1", pinned, compose.recorded_accounts(base, pinned), show, outside=None)
     return base / "drills" / "d1"
 
 
@@ -295,6 +296,7 @@ def test_the_plan_names_the_points_and_what_they_need(tmp_path: Path, capsys: py
         ("pitr", ("dynamodb:DescribeContinuousBackups",), (Evidence.RECOVERY_POINT,)),
         ("snapshot", ("rds:DescribeDBSnapshots",), (Evidence.RECOVERY_POINT,)),
     ]
+    assert "dynamodb:DescribeContinuousBackups" in needed(pinned)["west"].actions
     words = ["plan", str(tmp_path / "book.yaml"), "--env", str(tmp_path / "place.yaml")]
     _, shown = said(capsys, *words)
     assert "pitr: dynamodb.pitr at west (us-west-2, 111122223333)" in shown, shown

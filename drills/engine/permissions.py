@@ -25,7 +25,7 @@ def needed(plan: Plan) -> dict[str, Needed]:
     Every place may come to hold what drills itself needs (its lock, the stop flag), which has no step.
     """
     found: dict[str, set[str]] = {place.name: set() for place in plan.places}
-    for step in plan.steps:
+    for step in (*plan.steps, *plan.recovery_points):
         if step.place in found:
             found[step.place] |= {*step.permissions, *_secrets(step.params.values())}
     if plan.to_site in found:  # observers' secrets are read on the surviving side
