@@ -45,7 +45,7 @@ class World:
             last = max(running, key=lambda one: (1 << 40 if one.ended_ns is None else one.ended_ns, one.id))
             return last.phase or ("data" if last.mark is Mark.DATA_RESTORED else f"automation: {last.id}")
         later = [one for one in ran if at < one.started_ns < self.service and one.started_ns != one.ended_ns]
-        return "between steps" if later else "traffic switch"
+        return "between steps" if later else "propagation"
 
     def truth(self) -> Counter[str]:
         return Counter(self.owner(at) for at in range(self.began, self.restored))
@@ -116,6 +116,6 @@ def test_moments_that_are_known_exactly_leave_no_error() -> None:
         "between steps": 10,
         "automation: promote": 30,
         "data": 20,
-        "traffic switch": 20,
+        "propagation": 20,
         "DNS tail": 30,
     }

@@ -80,6 +80,10 @@ class Binder:
         self._missing(given, where, None)
         return str(finish(bind(given, self._scope.values)))
 
+    def problem(self, where: Where, message: str) -> None:
+        """Keep what is wrong with a value that was bound."""
+        self._problems.add(where, message)
+
     def place(self, one: Listed) -> str:
         """Give the name of the place where a step acts: the site behind ``from`` or ``to``, or a place."""
         at, model = one.step.at, self._environment.model

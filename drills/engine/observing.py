@@ -76,6 +76,9 @@ def probe_job(watch: AvailabilityWatch, owner: Owner, secret: Callable[[str], st
         dsn=secret(watch.dsn) if watch.dsn else "",
         query=watch.query,
         value=watch.value,
+        at_least=watch.at_least,
+        at_json=watch.at_json,
+        at_header=watch.at_header,
     )
 
 

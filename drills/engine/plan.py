@@ -123,6 +123,9 @@ class AvailabilityWatch:
     dsn: str = ""
     query: str = ""
     value: str | None = None
+    at_least: float | None = None
+    at_json: str = ""
+    at_header: str = ""
 
 
 @dataclass(frozen=True, slots=True)

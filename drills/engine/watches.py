@@ -53,7 +53,24 @@ def _bound(one: Availability, binder: Binder, resolver: str | None, where: Where
         dsn=texts.get(("sql", "read"), "") or texts.get(("sql", "write"), ""),
         query=query,
         value=texts.get(("expect", "value")),
+        at_least=_least(one, texts, binder, where),
+        at_json=(one.expect.at_least.json_ or "") if one.expect.at_least else "",
+        at_header=(one.expect.at_least.header or "") if one.expect.at_least else "",
     )
+
+
+def _least(one: Availability, texts: dict[tuple[str | int, ...], str], binder: Binder, where: Where) -> float | None:
+    """Read the least capacity, which may be a parameter or a value of the environment."""
+    if one.expect.at_least is None:
+        return None
+    inner = ("expect", "at_least", "value")
+    text = texts.get(inner, str(one.expect.at_least.value))
+    try:
+        return float(text)
+    except ValueError:
+        if "${" not in text:  # what is still to come, or was found missing, is said elsewhere
+            binder.problem((*where, *inner), f"{one.id}: at_least: {text!r} is not a number; give a number there")
+        return None
 
 
 def _url(one: Availability, texts: dict[tuple[str | int, ...], str]) -> str:

@@ -92,7 +92,7 @@ def view(watches: Sequence[Watch], question: Question, rho_max: int, last_old_ac
     run, relapses = (None, ()) if found is None else (found.run, _relapses(goods, found))
     if persona is not Persona.DIRECT and felt.known is not Known.UNKNOWN:
         for part in parts:
-            doubts += _baseline(part, felt, window)
+            doubts += _baseline(part, felt, window, f"{part.name}: " if len(parts) > 1 else "")
     if found is None:
         doubts += _open_end(parts, paths, felt, rho_max, question)
     if relapses:
@@ -203,17 +203,18 @@ def _incident(ways: Sequence[Track], window: int, mark: Bracket | None) -> tuple
     return Effect(one, one.earliest, one.latest, Known.UNKNOWN), doubts
 
 
-def _baseline(part: _Part, felt: Effect, window: int) -> list[Doubt]:
+def _baseline(part: _Part, felt: Effect, window: int, who: str) -> list[Doubt]:
     """Doubt a drill that began with a service that was not well, or that nobody had seen up."""
     seen, tb = part.seen, felt.clock.earliest
     pairs = zip(seen.bad_sent, seen.bad_until, strict=True)
     failed = sum(1 for sent, until in pairs if sent < tb and tb - window <= until < tb)
     doubts: list[Doubt] = []
     if failed:
-        why = f"{failed} requests failed in the {show(window / NS)} before the disaster"
+        why = f"{who}{failed} requests failed in the {show(window / NS)} before the disaster"
         doubts.append(Doubt(why, "a disaster that strikes a healthy service"))
     if not seen.good_sent or min(seen.good_ended) > tb:
-        doubts.append(Doubt("the service was never seen up before the disaster", "an observer that starts earlier"))
+        why = f"{who}the service was never seen up before the disaster"
+        doubts.append(Doubt(why, "an observer that starts earlier"))
     return doubts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from drills.measure.answers import (
@@ -156,11 +155,11 @@ class _Judge(Bench):
         fresh = [one for one in self.watches() if one.header.persona is Persona.FRESH]
         service = self._back([(one,) for one in fresh], limit)
         restored = self._back(groups, limit)
-        if self.disaster is None or service is None or restored is None:
+        if self.disaster is None or restored is None or (service is None and not target.joint):
             return ()
         course = Course(self.disaster, service, restored)
         if target.joint:
-            course = replace(course, tail="all at once", waited=f"until {', '.join(target.joint)} were up together")
+            course = Course(self.disaster, None, restored, f"{', '.join(target.joint)} were up together")
         parts = phases(course, question.steps, question.moments)
         return tuple(JudgedPhase(one.name, one.best / NS, one.detail, one.low / NS, one.high / NS) for one in parts)
 

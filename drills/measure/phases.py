@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drills.measure.question import Moment, StepSpan
 
 UNDETECTED = "announced drill, detection not exercised"
-_TAIL, _TRAFFIC, _BETWEEN = "tail", "traffic switch", "between steps"
+_TAIL, _AFTER, _BETWEEN = "DNS tail", "propagation", "between steps"
 _ALWAYS = frozenset({"detect", "decide"})
 _ENDLESS = 1 << 62
 
@@ -35,14 +35,13 @@ class Phase:
 class Course:
     """What is cut: the disaster, when requests were served again (fresh DNS), and when all was restored.
 
-    ``tail`` and ``waited`` name the part between the last two and what it waited for.
+    ``service`` None: there is no tail behind it. ``until`` says what was waited for after the last step.
     """
 
     began: Bracket
-    service: Bracket
+    service: Bracket | None
     restored: Bracket
-    tail: str = "DNS tail"
-    waited: str = "clients that keep an old answer"
+    until: str = "requests were served"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +72,18 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
     """Cut the recovery time into detect, decide, automation by step, data, traffic switch, DNS tail, validate.
 
     Where steps run side by side the instant belongs to the one that ends last, for it is the one waited for. Between
-    two steps: ``between steps``. After the last step, until the service answers: ``traffic switch``. A step's own
-    ``phase`` (``validate``, ``human wait``) names its part.
+    two steps: ``between steps``. After the last step, until the service answers: ``propagation``. A step's own
+    ``phase`` (``traffic switch``, ``human wait``, ``validate``) names its part.
 
     The lengths at the midpoints (``best``) add up to that of the recovery time, and none is negative. Each length
     only grows or only shrinks with each moment that it depends on, so its bounds come from the ends of the brackets;
-    but for the traffic switch, which starts anew whenever a step begins.
+    but for the propagation, which starts anew whenever a step begins.
     """
     at = {moment.mark: moment.at for moment in moments}
-    brackets = (course.began, at.get(Mark.DETECTED), at.get(Mark.DECIDED), course.service, course.restored)
+    service = course.restored if course.service is None else course.service
+    brackets = (course.began, at.get(Mark.DETECTED), at.get(Mark.DECIDED), service, course.restored)
     segments = _segments(steps)
-    best = _lengths(_best(course, brackets), segments)
+    best = _lengths(_best(brackets), segments)
     grows = {"detect": {1, 3, 4}, "decide": {2, 3, 4}, _TAIL: {4}}
     parts = {part.name: part.detail for part in segments if part.name}
     said = {
@@ -91,13 +91,14 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
         "decide": "" if brackets[2] is not None else "no decision was marked",
         **parts,
         _BETWEEN: "no step was running",
-        _TRAFFIC: "after the last step, until requests were served",
-        _TAIL: course.waited,
+        _AFTER: f"after the last step, until {course.until}",
     }
+    if course.service is not None:
+        said[_TAIL] = "clients that keep an old answer"
     found: list[Phase] = []
     for name, detail in said.items():
-        if name == _TRAFFIC:
-            low, high = _traffic(brackets, segments)
+        if name == _AFTER:
+            low, high = _after(brackets, segments)
         else:
             growing = grows.get(name, {3, 4})
             low, high = (
@@ -105,8 +106,7 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
             )
         middle = best.get(name, 0)
         if middle or high or name in _ALWAYS:
-            shown = course.tail if name == _TAIL else name
-            found.append(Phase(shown, min(low, middle), middle, max(high, middle), detail))
+            found.append(Phase(name, min(low, middle), middle, max(high, middle), detail))
     return tuple(found)
 
 
@@ -126,12 +126,15 @@ def _corner(brackets: Sequence[Bracket | None], growing: set[int], *, shortest: 
     return _Cut(began, end(1), end(2), service, restored)
 
 
-def _best(course: Course, brackets: Sequence[Bracket | None]) -> _Cut:
-    """Choose the midpoints, the restoration so that the whole is the midpoint of the recovery time."""
-    began = course.began.middle
-    whole = _between(course.began, course.restored)
-    detected, decided = (None if one is None else one.middle for one in brackets[1:3])
-    return _Cut(began, detected, decided, began + _between(course.began, course.service), began + whole)
+def _best(brackets: Sequence[Bracket | None]) -> _Cut:
+    """Choose the midpoints, those of the end so that the whole is the midpoint of the recovery time."""
+    disaster, detected, decided, service, restored = brackets
+    assert disaster is not None  # noqa: S101 - these three are always there
+    assert service is not None  # noqa: S101
+    assert restored is not None  # noqa: S101
+    began = disaster.middle
+    known = (None if one is None else one.middle for one in (detected, decided))
+    return _Cut(began, *known, began + _between(disaster, service), began + _between(disaster, restored))
 
 
 def _between(begin: Bracket, end: Bracket) -> int:
@@ -146,14 +149,14 @@ def _lengths(cut: _Cut, segments: Sequence[_Segment]) -> dict[str, int]:
     decided = detected if cut.decided is None else min(max(cut.decided, detected), service)
     found = {"detect": detected - began, "decide": decided - detected, _TAIL: restored - service}
     for one in segments:
-        name = one.name or (_BETWEEN if one.past < service else _TRAFFIC)
+        name = one.name or (_BETWEEN if one.past < service else _AFTER)
         length = one.within(decided, service)
         if length:
             found[name] = found.get(name, 0) + length
     return found
 
 
-def _traffic(brackets: Sequence[Bracket | None], segments: Sequence[_Segment]) -> tuple[int, int]:
+def _after(brackets: Sequence[Bracket | None], segments: Sequence[_Segment]) -> tuple[int, int]:
     """Bound the time after the last step: it may end in any stretch without steps that the service's bracket meets."""
     begins = [one for one in brackets[:3] if one is not None]
     first, last = max(one.earliest for one in begins), max(one.latest for one in begins)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
+from drills.observe.capacity import enough, reader
 from drills.observe.job import in_flight
 from drills.observe.names import names_for, split_address
 from drills.observe.process import now
@@ -42,6 +43,7 @@ class Http:
         self._job = job
         self._names = names_for(job)
         self._session: ClientSession | None = None
+        self._count = reader(job.at_json) if job.at_json else None
         parts = urlsplit(job.url)
         self._url, self._headers, self._tls_name = job.url, {"User-Agent": "drills-prober"}, None
         if job.connect_to:
@@ -110,7 +112,11 @@ class Http:
             return Answer(up=False, by=by, status=status, detail=f"status {status}", hard=True)
         if job.body and job.body.encode() not in body:
             return Answer(up=False, by=by, status=status, detail="the body is not the expected one", hard=True)
-        return Answer(up=True, by=by, status=status)
+        good = Answer(up=True, by=by, status=status)
+        if job.at_least is None:
+            return good
+        found = self._count(body) if self._count is not None else response.headers.get(job.at_header)
+        return enough(found, job.at_least, good)
 
     async def close(self) -> None:
         """Close the pool."""

@@ -40,10 +40,11 @@ class ProbeJob:
     ``status``, ``body`` (a text it must contain), ``header`` (which names the site that answered) and ``ca`` (a file
     of certificates) apply to HTTP; ``addresses`` (all that the name may have) to DNS. For ``sql-read://NAME`` and
     ``sql-write://NAME`` the server's address is ``dsn``, or ``env:NAME`` of the variable that holds it; a read runs
-    ``query`` and expects ``value`` (any, if None) in the first column of the first row. ``resolver`` is
-    ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``; without one the system's is. ``connect_to``
-    is ``host[:port]``, taken in place of the name in the URL. With ``owner_pid`` the
-    observer ends when that process (``owner_start`` from ``drills.clock.process_start``) is gone.
+    ``query`` and expects ``value`` (any, if None) in the first column of the first row. ``at_least`` is the least
+    capacity, found in the body by the JMESPath ``at_json``, in the header ``at_header``, or in that column.
+    ``resolver`` is ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``; without one the system's is.
+    ``connect_to`` is ``host[:port]``, taken in place of the name in the URL. With ``owner_pid`` the observer
+    ends when that process (``owner_start`` from ``drills.clock.process_start``) is gone.
     """
 
     id: str
@@ -70,6 +71,9 @@ class ProbeJob:
     value: str | None = None
     keep_s: float = 0.0
     """With it the file is a ring that outlives the observer and holds so much of the past."""
+    at_least: float | None = None
+    at_json: str = ""
+    at_header: str = ""
 
     @property
     def persona(self) -> Persona:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from drills.errors import Refused
 from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
+from drills.observe.capacity import enough
 from drills.observe.job import resolve_secret
 from drills.observe.names import names_for
 from drills.observe.process import now
@@ -120,6 +121,8 @@ class Sql:
     async def _read(self, connection: AsyncConnection[Any]) -> Answer:
         cursor = await connection.execute(self._job.query.encode())
         row: tuple[Any, ...] | None = await cursor.fetchone() if cursor.description else None
+        if self._job.at_least is not None:
+            return enough(row[0] if row else None, self._job.at_least, Answer(up=True))
         wanted = self._job.value
         if wanted is None:
             return Answer(up=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
+from drills.engine.plan import Section
 from drills.engine.progress import Status
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from drills.clock import Stamp
+    from drills.engine.plan import Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
+
+TRAFFIC = ("route53.", "dns.", "globalaccelerator.", "cloudfront.", "arc.", "elbv2.")
+"""Work that sends users from one site to another, or waits until they are."""
 
 
 def judged_claims(folder: Path, state: State) -> Facts:
@@ -143,11 +148,25 @@ def _moments(state: State, clock: str) -> Iterator[Moment]:
 
 
 def _spans(state: State, clock: str) -> Iterator[StepSpan]:
-    for one in state.progress.values():
+    """Give the steps that recover (not the probes around them) with their times and the part each belongs to."""
+    ran = [one for one in state.progress.values() if one.step.section is Section.STEPS]
+    changes = [one.started.mono_ns for one in ran if one.step.changes and one.started is not None]
+    last_change = max(changes, default=0)
+    for one in ran:
         if one.started is None or one.started.clock != clock:
             continue
         ended = one.ended.mono_ns if one.ended is not None and one.ended.clock == clock else None
-        yield StepSpan(one.step.id, one.started.mono_ns, ended, one.step.mark)
+        phase = _phase(one.step, after_changes=one.started.mono_ns > last_change)
+        yield StepSpan(one.step.id, one.started.mono_ns, ended, one.step.mark, phase)
+
+
+def _phase(step: Step, *, after_changes: bool) -> str:
+    """Name the part of the recovery time that a step is by its kind; empty: automation, or what its mark says."""
+    if step.uses.startswith(TRAFFIC):
+        return "traffic switch"
+    if step.kind is Kind.OPERATOR:
+        return "human wait"
+    return "validate" if step.kind is Kind.PROBE and after_changes and step.mark is None else ""
 
 
 def _cut_before_promote(state: State) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from drills.runbook.fields import Name, Span, Text, Written
 
@@ -14,17 +14,54 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def _least(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("write a number, or a value such as ${capacity}")  # noqa: TRY004 - pydantic collects ValueError
+    if isinstance(value, str) and "${" not in value:
+        raise ValueError(f"{value!r} is not a number; write it without quotes, or a value such as ${{capacity}}")
+    if not isinstance(value, str) and value <= 0:
+        raise ValueError(f"{value} asks for nothing; write a number above 0")
+    return value
+
+
+Least = Annotated[float | str, PlainValidator(_least, json_schema_input_type=float | str)]
+
+
+class AtLeast(Written):
+    """The least capacity. HTTP tells it in ``json`` (JMESPath in the body) or a ``header``, SQL in the first column."""
+
+    value: Least
+    json_: Text | None = Field(default=None, alias="json")
+    header: Name | None = None
+
+    @model_validator(mode="after")
+    def _reads(self) -> AtLeast:
+        import jmespath
+        from jmespath.exceptions import JMESPathError
+
+        if self.json_ is not None and self.header is not None:
+            raise ValueError("the capacity stands in one place; write json or header")
+        try:
+            jmespath.compile(self.json_ or "@")
+        except JMESPathError as error:
+            reason = str(error).splitlines()[0].rstrip(":")
+            raise ValueError(f"json: not JMESPath ({reason}); write it as in healthy or length(targets)") from error
+        return self
+
+
 class Expect(Written):
     """What makes an answer good: ``status`` and ``body`` of HTTP, ``address`` of DNS, ``value`` of a SQL query.
 
     ``body`` is a text the answer must contain; ``address`` lists every address the name may have; ``value`` is the
-    first column of the first row, as text.
+    first column of the first row, as text. ``at_least`` is for HTTP and SQL: an answer that tells of less capacity
+    is no good one.
     """
 
     status: int = Field(default=200, ge=100, le=599)
     body: str = ""
     address: tuple[Text, ...] = ()
     value: Text | None = None
+    at_least: AtLeast | None = None
 
 
 class ServedBy(Written):
@@ -77,7 +114,13 @@ _OF_KIND: Final = {
     "ca": ("http",),
     "connect_to": ("http", "tcp"),
 }
-_EXPECTED_OF: Final = {"status": ("http",), "body": ("http",), "address": ("dns",), "value": ("sql",)}
+_EXPECTED_OF: Final = {
+    "status": ("http",),
+    "body": ("http",),
+    "address": ("dns",),
+    "value": ("sql",),
+    "at_least": ("http", "sql"),
+}
 
 
 class Availability(Written):
@@ -94,7 +137,7 @@ class Availability(Written):
     sql: SqlAsk | None = None
     method: Name = "GET"
     ca: Text | None = None
-    expect: Expect = Expect.model_construct(status=200, body="", address=(), value=None)
+    expect: Expect = Expect.model_construct(status=200, body="", address=(), value=None, at_least=None)
     served_by: ServedBy | None = None
     every: Span = timedelta(milliseconds=100)
     timeout: Span = timedelta(seconds=1)
@@ -121,6 +164,11 @@ class Availability(Written):
                 raise ValueError(f"expect {name} has no meaning for {kind}; {hint}")
         if kind == "sql" and self.expect.value is not None and self.sql is not None and self.sql.write is not None:
             raise ValueError("expect value has no meaning for a write; remove it")
+        least = self.expect.at_least
+        if least is not None and kind == "http" and least.json_ is None and least.header is None:
+            raise ValueError("at_least: say where the answer tells its capacity: json: healthy, or header: X-Healthy")
+        if least is not None and kind == "sql" and (least.json_ or least.header or (self.sql and self.sql.write)):
+            raise ValueError("at_least of sql is about the first column that a query reads; write value alone")
         if kind in ("dns", "sql") and self.resolve is Resolve.DIRECT:
             raise ValueError(f"resolve: direct has no meaning for {kind}; remove it")
         return self
@@ -140,5 +188,8 @@ class Availability(Written):
         yield ("expect", "body"), self.expect.body, False
         for number, address in enumerate(self.expect.address):
             yield ("expect", "address", number), address, False
+        least = self.expect.at_least
+        if least is not None and isinstance(least.value, str):
+            yield ("expect", "at_least", "value"), least.value, False
         if self.expect.value is not None:
             yield ("expect", "value"), self.expect.value, False

@@ -1,5 +1,8 @@
 """The application of a site: one small HTTP process an instance.
 
+``GET /capacity`` answers 200 with how many instances of the site committed a write within the last second
+(``healthy``): each writes by itself four times in that time.
+
 ``GET /healthz`` and ``GET /`` answer 200 only after a write to the site's database that began after the request came
 in; otherwise 503 with the reason. ``POST /orders`` inserts an order and answers 201 with its id. Each answer names site
 and instance in ``X-Drills-Site`` and ``X-Drills-Instance``. SIGTERM lets requests in flight end, then exits.
@@ -31,6 +34,8 @@ INSERT INTO heartbeats (site, instance, beats, at) VALUES (%s, %s, 1, clock_time
 ON CONFLICT (site, instance) DO UPDATE SET beats = heartbeats.beats + 1, at = excluded.at
 RETURNING beats
 """
+_HEALTHY = "SELECT count(*) FROM heartbeats WHERE site = %s AND at > clock_timestamp() - interval '1 second'"
+_BEAT_EVERY_S = 0.25
 _ORDER = "INSERT INTO orders (item, quantity, site, instance) VALUES (%s, %s, %s, %s) RETURNING id"
 
 
@@ -138,6 +143,7 @@ class _Heart:
 
         self._config = config
         self._session = _Session(config.dsn)
+        self._looks = _Session(config.dsn)
         self._waiting: list[asyncio.Future[str]] = []
         self._wanted = asyncio.Event()
 
@@ -172,6 +178,18 @@ class _Heart:
             return str(error)
         return ""
 
+    async def keep_beating(self) -> None:
+        """Write four times a second, so that the site knows how many of its instances can."""
+        import asyncio
+
+        while True:
+            await self.beat()
+            await asyncio.sleep(_BEAT_EVERY_S)
+
+    async def healthy(self) -> int:
+        """Count the instances of this site that committed a write within the last second."""
+        return await self._looks.number(_HEALTHY, (self._config.site,), time.monotonic() + _ANSWER_S)
+
 
 class _Shop:
     """The orders; at most four at once, each on a connection of its own."""
@@ -202,7 +220,11 @@ class _Shop:
 
 
 def _routes(config: Config, heart: _Heart, shop: _Shop) -> Application:
+    import asyncio
+
     from aiohttp import web
+
+    looking = asyncio.Lock()
 
     def answer(status: int, **told: str | int) -> Response:
         head = {"X-Drills-Site": config.site, "X-Drills-Instance": config.instance, "Cache-Control": "no-store"}
@@ -213,6 +235,13 @@ def _routes(config: Config, heart: _Heart, shop: _Shop) -> Application:
     async def health(_: Request) -> Response:
         reason = await heart.beat()
         return answer(503, reason=reason) if reason else answer(200)
+
+    async def capacity(_: Request) -> Response:
+        async with looking:
+            try:
+                return answer(200, healthy=await heart.healthy())
+            except _NoDatabase as error:
+                return answer(503, reason=str(error))
 
     async def order(request: Request) -> Response:
         try:
@@ -227,6 +256,7 @@ def _routes(config: Config, heart: _Heart, shop: _Shop) -> Application:
     found = web.Application(client_max_size=_BODY_BYTES)
     found.router.add_get("/", health)
     found.router.add_get("/healthz", health)
+    found.router.add_get("/capacity", capacity)
     found.router.add_post("/orders", order)
     return found
 
@@ -249,7 +279,7 @@ async def _run(config: Config, control: socket.socket) -> None:
     leave = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, leave.set)
     heart, shop = _Heart(config), _Shop(config)
-    beating = asyncio.create_task(heart.run())
+    beating = [asyncio.create_task(heart.run()), asyncio.create_task(heart.keep_beating())]
     runner = web.AppRunner(_routes(config, heart, shop), access_log=None, shutdown_timeout=_DRAIN_S)
     await runner.setup()
     listening = socket.create_server((config.host, 0), backlog=128)
@@ -259,4 +289,5 @@ async def _run(config: Config, control: socket.socket) -> None:
     loop.add_reader(control, leave.set)  # the world says nothing more to an instance: readable is its end
     await leave.wait()
     await runner.cleanup()
-    beating.cancel()
+    for task in beating:
+        task.cancel()
