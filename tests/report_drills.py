@@ -66,8 +66,8 @@ CLAIMS = Facts(
     ],
     rows={"acked": 12030, "lost": 3, "phantom": 0, "indeterminate": 1, "holes": 0, "diverged": 0},
     phases=[
-        {"name": "decide", "seconds": 1.02, "detail": "operator: go"},
-        {"name": "promote", "seconds": 3.2, "detail": ""},
+        {"name": "decide", "seconds": 1.02, "detail": "operator: go", "low_s": 0.9, "high_s": 1.14},
+        {"name": "promote", "seconds": 3.2, "detail": "", "low_s": 3.2, "high_s": 3.2},
     ],
     flaps={
         "count": 1,

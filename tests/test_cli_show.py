@@ -54,6 +54,7 @@ def test_show_as_json_is_one_object_with_every_promised_key(home: Path) -> None:
         "target_s": 300.0,
         "why": "announced drill, detection not exercised",
         "decided_by": "",
+        "clocks": [],
     }
     assert told["rows"] == {"acked": 12030, "lost": 3, "phantom": 0, "indeterminate": 1, "holes": 0, "diverged": 0}
     steps = {one["id"]: one for one in told["steps"]}

@@ -40,7 +40,7 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
         "rpo  UNPROVEN     0s   20ms  no bound     30s",
         "rto: announced drill, detection not exercised",
         "it would take a step that cuts",
-        "decide   1.02s  operator: go",
+        "decide   900ms  1.02s  1.14s  operator: go",
         "1 flap; first success after 7.20s, stable since 8.05s; down for 7.50s to 8.20s",
         "DNS tail -100ms to 900ms",
         "acked  lost  phantom  indeterminate  holes  diverged",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from drills.durations import show
-from drills.measure.judgement import JudgedBounds, JudgedFlaps, JudgedObserver, JudgedRows, JudgedStore
+from drills.measure.consistency import consistency
+from drills.measure.judgement import (
+    JudgedBounds,
+    JudgedConsistency,
+    JudgedFlaps,
+    JudgedObserver,
+    JudgedRows,
+    JudgedStore,
+)
 from drills.measure.rpo import Rows
 from drills.measure.verdict import NS
 
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
 
     from drills.measure.availability import View
     from drills.measure.question import Ledger
-    from drills.measure.rpo import Loss
+    from drills.measure.rpo import Book, Loss
     from drills.measure.verdict import Span
 
 
@@ -95,12 +103,23 @@ def answer_store(loss: Loss) -> JudgedStore:
     )
 
 
+def answer_consistency(stores: Sequence[tuple[Book, Loss]]) -> JudgedConsistency | None:
+    """Write the RCO over several stores as shares; None where there are not two to compare."""
+    found = consistency(stores)
+    if found is None:
+        return None
+    return JudgedConsistency(found.low / found.ticks, found.high / found.ticks, found.ticks, found.worst)
+
+
 def write_rate(ledgers: Sequence[Ledger], losses: Sequence[Loss]) -> str:
     """Say at which rate writes were exercised, beside the declared peak: a slow trickle proves little."""
     said: list[str] = []
     for ledger, loss in zip(ledgers, losses, strict=True):
         peak = "no peak is declared" if ledger.peak_per_s is None else f"declared peak {ledger.peak_per_s:g}/s"
-        said.append(f"{loss.store}: {loss.rate:.1f} acked writes/s exercised, {peak}")
+        if loss.rate:
+            said.append(f"{loss.store}: {loss.rate:.1f} acked writes/s exercised, {peak}")
+        elif not loss.rows.acked:
+            said.append(f"{loss.store}: no write was acknowledged")
     return "; ".join(said)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from drills.measure.answers import (
     answer_bounds,
+    answer_consistency,
     answer_observer,
     answer_rows,
     answer_store,
@@ -27,7 +28,6 @@ from drills.measure.lints import clock_doubts, foreign, header_lints, watch_lint
 from drills.measure.phases import UNDETECTED, Course, phases
 from drills.measure.points import judged_points, label
 from drills.measure.question import Target
-from drills.measure.rpo import recovery_consistency
 from drills.measure.verdict import NS, Span, decide, explain, worst
 from drills.timeline.marks import Basis, Mark
 from drills.timeline.samples import Persona
@@ -80,7 +80,7 @@ class _Judge(Bench):
             dns_tail=_dns_tail(service, clients),
             worst_client=None if worst_client is None else answer_bounds(worst_client.low, worst_client.high),
             phases=self._phases(),
-            consistency=recovery_consistency(losses),
+            consistency=answer_consistency(list(zip([one.book for one in ledgers], losses, strict=True))),
             write_rate=write_rate(ledgers, losses),
             assumptions=assumptions([one for _, one in shown], losses),
             warnings=self._warnings(worst_client),

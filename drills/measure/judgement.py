@@ -68,6 +68,19 @@ class JudgedStore:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedConsistency:
+    """The RCO: shares of ``ticks`` acknowledged moments whose writes are present in all stores.
+
+    ``worst_store`` lacks the most of them, empty if none lacks any.
+    """
+
+    low: float
+    high: float
+    ticks: int
+    worst_store: str
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedPhase:
     """One part of the recovery time; ``seconds`` at the midpoints, where the parts add up to it, and its bounds."""
 
@@ -138,7 +151,7 @@ class Judgement:
     dns_tail: JudgedBounds | None
     worst_client: JudgedBounds | None
     phases: tuple[JudgedPhase, ...]
-    consistency: float | None
+    consistency: JudgedConsistency | None
     write_rate: str
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UNDETECTED = "announced drill, detection not exercised"
 _TAIL, _AFTER, _BETWEEN = "DNS tail", "propagation", "between steps"
 _ALWAYS = frozenset({"detect", "decide"})
+_END = frozenset({"service", "restored"})
 _ENDLESS = 1 << 62
 
 
@@ -45,8 +46,19 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the moments between which the parts lie; None: nobody marked it."""
+
+    began: Bracket
+    detected: Bracket | None
+    decided: Bracket | None
+    service: Bracket
+    restored: Bracket
+
+
+@dataclass(frozen=True, slots=True)
 class _Cut:
-    """One choice of the moments between which the parts lie; None: nobody marked it."""
+    """One choice of those moments."""
 
     began: int
     detected: int | None
@@ -81,14 +93,14 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
     """
     at = {moment.mark: moment.at for moment in moments}
     service = course.restored if course.service is None else course.service
-    brackets = (course.began, at.get(Mark.DETECTED), at.get(Mark.DECIDED), service, course.restored)
+    known = _Known(course.began, at.get(Mark.DETECTED), at.get(Mark.DECIDED), service, course.restored)
     segments = _segments(steps)
-    best = _lengths(_best(brackets), segments)
-    grows = {"detect": {1, 3, 4}, "decide": {2, 3, 4}, _TAIL: {4}}
+    best = _lengths(_best(known), segments)
+    grows = {"detect": _END | {"detected"}, "decide": _END | {"decided"}, _TAIL: frozenset({"restored"})}
     parts = {part.name: part.detail for part in segments if part.name}
     said = {
-        "detect": "" if brackets[1] is not None else UNDETECTED,
-        "decide": "" if brackets[2] is not None else "no decision was marked",
+        "detect": "" if known.detected is not None else UNDETECTED,
+        "decide": "" if known.decided is not None else "no decision was marked",
         **parts,
         _BETWEEN: "no step was running",
         _AFTER: f"after the last step, until {course.until}",
@@ -98,11 +110,11 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
     found: list[Phase] = []
     for name, detail in said.items():
         if name == _AFTER:
-            low, high = _after(brackets, segments)
+            low, high = _after(known, segments)
         else:
-            growing = grows.get(name, {3, 4})
+            growing = grows.get(name, _END)
             low, high = (
-                _lengths(_corner(brackets, growing, shortest=one), segments).get(name, 0) for one in (True, False)
+                _lengths(_corner(known, growing, shortest=one), segments).get(name, 0) for one in (True, False)
             )
         middle = best.get(name, 0)
         if middle or high or name in _ALWAYS:
@@ -110,31 +122,31 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
     return tuple(found)
 
 
-def _corner(brackets: Sequence[Bracket | None], growing: set[int], *, shortest: bool) -> _Cut:
+def _corner(known: _Known, growing: frozenset[str], *, shortest: bool) -> _Cut:
     """Choose the end of each bracket at which a part is shortest (or longest) that grows with ``growing``."""
 
-    def end(place: int) -> int | None:
-        one = brackets[place]
-        if one is None:
-            return None
-        return one.earliest if (place in growing) is shortest else one.latest
+    def end(name: str, one: Bracket) -> int:
+        return one.earliest if (name in growing) is shortest else one.latest
 
-    began, service, restored = end(0), end(3), end(4)
-    assert began is not None  # noqa: S101 - these three are always there
-    assert service is not None  # noqa: S101
-    assert restored is not None  # noqa: S101
-    return _Cut(began, end(1), end(2), service, restored)
+    return _Cut(
+        end("began", known.began),
+        None if known.detected is None else end("detected", known.detected),
+        None if known.decided is None else end("decided", known.decided),
+        end("service", known.service),
+        end("restored", known.restored),
+    )
 
 
-def _best(brackets: Sequence[Bracket | None]) -> _Cut:
+def _best(known: _Known) -> _Cut:
     """Choose the midpoints, those of the end so that the whole is the midpoint of the recovery time."""
-    disaster, detected, decided, service, restored = brackets
-    assert disaster is not None  # noqa: S101 - these three are always there
-    assert service is not None  # noqa: S101
-    assert restored is not None  # noqa: S101
-    began = disaster.middle
-    known = (None if one is None else one.middle for one in (detected, decided))
-    return _Cut(began, *known, began + _between(disaster, service), began + _between(disaster, restored))
+    began = known.began.middle
+    return _Cut(
+        began,
+        None if known.detected is None else known.detected.middle,
+        None if known.decided is None else known.decided.middle,
+        began + _between(known.began, known.service),
+        began + _between(known.began, known.restored),
+    )
 
 
 def _between(begin: Bracket, end: Bracket) -> int:
@@ -156,12 +168,12 @@ def _lengths(cut: _Cut, segments: Sequence[_Segment]) -> dict[str, int]:
     return found
 
 
-def _after(brackets: Sequence[Bracket | None], segments: Sequence[_Segment]) -> tuple[int, int]:
+def _after(known: _Known, segments: Sequence[_Segment]) -> tuple[int, int]:
     """Bound the time after the last step: it may end in any stretch without steps that the service's bracket meets."""
-    begins = [one for one in brackets[:3] if one is not None]
+    begins = [one for one in (known.began, known.detected, known.decided) if one is not None]
     first, last = max(one.earliest for one in begins), max(one.latest for one in begins)
-    ends = [one for one in brackets[3:] if one is not None]
-    soonest, latest = min(one.earliest for one in ends), min(one.latest for one in ends)
+    soonest = min(known.service.earliest, known.restored.earliest)
+    latest = min(known.service.latest, known.restored.latest)
     idle = [one for one in segments if not one.name and one.first < latest and soonest <= one.past]
     high = max((min(one.past, latest) - max(one.first, first) for one in idle), default=0)
     certain = [one for one in idle if one.first <= soonest and latest <= one.past]

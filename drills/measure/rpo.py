@@ -78,7 +78,8 @@ class Loss:
 
     ``staleness`` bounds how far the survivor's state lay behind the disaster, whether or not a row was lost.
     ``acked_after``: the old primary acknowledged after the disaster's bracket. ``rate`` is acked markers a second
-    before the disaster. ``present`` holds the keys found at the last reading, for the RCO.
+    before the disaster. ``present`` and ``acked`` hold the keys found at the last
+    reading and those acknowledged by the old primary, for the RCO.
     """
 
     store: str
@@ -293,14 +294,6 @@ def _rate(acked: list[Marker], tb: int) -> float:
 def _ended(marker: Marker) -> int:
     """Give when the answer came; an ack without a stamp is as good as never (``ENDLESS``)."""
     return ENDLESS if marker.ended is None else marker.ended
-
-
-def recovery_consistency(losses: Sequence[Loss]) -> float | None:
-    """Give the RCO: the share of ticks (writer, number) acked anywhere that are present in all stores; None below 2."""
-    if len(losses) < 2:  # noqa: PLR2004 - one store is consistent with itself
-        return None
-    ticks = {key for one in losses for key in one.acked}
-    return len(ticks & _in_all([one.present for one in losses])) / len(ticks) if ticks else None
 
 
 def _in_all(sets: Sequence[frozenset[Key]]) -> frozenset[Key]:

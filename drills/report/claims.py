@@ -14,8 +14,19 @@ VERDICTS = frozenset({"MET", "MISSED", "UNPROVEN"})
 
 
 @dataclass(frozen=True, slots=True)
+class ClockClaim:
+    """A recovery time from one clock, in seconds; ``judged``: the one that the objective names."""
+
+    name: str
+    low_s: float | None
+    best_s: float | None
+    high_s: float | None
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectiveClaim:
-    """One objective as judged: bounds, target and why. Seconds."""
+    """One objective as judged: bounds, target and why, and the same from every clock. Seconds."""
 
     name: str
     verdict: str
@@ -25,6 +36,7 @@ class ObjectiveClaim:
     target_s: float | None
     why: str = ""
     decided_by: str = ""
+    clocks: tuple[ClockClaim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +53,37 @@ class RowsClaim:
 
 @dataclass(frozen=True, slots=True)
 class PhaseClaim:
-    """One part of the recovery time, in seconds."""
+    """One part of the recovery time, in seconds: at the midpoints, and its bounds."""
 
     name: str
     seconds: float | None
     detail: str
+    low_s: float | None = None
+    high_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreClaim:
+    """The recovery point of one store and how far its survivor lay behind, in seconds; ``lost`` counts rows."""
+
+    store: str
+    low_s: float | None
+    high_s: float | None
+    why: str
+    staleness_low_s: float | None
+    staleness_high_s: float | None
+    writes_per_s: float
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyClaim:
+    """The RCO: bounds of the share of moments whose writes are present in all stores."""
+
+    low: float | None
+    high: float | None
+    ticks: int
+    worst_store: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +139,8 @@ class Claims:
 
     objectives: tuple[ObjectiveClaim, ...] = ()
     rows: RowsClaim | None = None
+    stores: tuple[StoreClaim, ...] = ()
+    consistency: ConsistencyClaim | None = None
     phases: tuple[PhaseClaim, ...] = ()
     flaps: FlapsClaim | None = None
     dns_tail: BoundsClaim | None = None
@@ -120,10 +160,9 @@ def read(claims: Facts) -> Claims:
     return Claims(
         objectives=tuple(map(_objective, _records(claims, "objectives"))),
         rows=None if rows is None else _rows(rows),
-        phases=tuple(
-            PhaseClaim(_text(one, "name"), _number(one, "seconds"), _text(one, "detail"))
-            for one in _records(claims, "phases")
-        ),
+        stores=tuple(map(_store, _records(claims, "stores"))),
+        consistency=_consistency(_record(claims, "consistency")),
+        phases=tuple(map(_phase, _records(claims, "phases"))),
         flaps=None if flaps is None else _flaps(flaps),
         dns_tail=None if tail is None else BoundsClaim(_number(tail, "low_s"), _number(tail, "high_s")),
         observers=tuple(map(_observer, _records(claims, "observers"))),
@@ -148,7 +187,38 @@ def _objective(one: Facts) -> ObjectiveClaim:
         _number(one, "target_s"),
         _text(one, "why"),
         _text(one, "decided_by"),
+        tuple(map(_clock, _records(one, "clocks"))),
     )
+
+
+def _clock(one: Facts) -> ClockClaim:
+    bounds = (_number(one, "low_s"), _number(one, "best_s"), _number(one, "high_s"))
+    return ClockClaim(_text(one, "name"), *bounds, judged=one.get("judged") is True)
+
+
+def _phase(one: Facts) -> PhaseClaim:
+    bounds = (_number(one, "low_s"), _number(one, "high_s"))
+    return PhaseClaim(_text(one, "name"), _number(one, "seconds"), _text(one, "detail"), *bounds)
+
+
+def _store(one: Facts) -> StoreClaim:
+    rows = _record(one, "rows")
+    return StoreClaim(
+        _text(one, "store"),
+        _number(one, "low_s"),
+        _number(one, "high_s"),
+        _text(one, "why"),
+        _number(one, "staleness_low_s"),
+        _number(one, "staleness_high_s"),
+        _number(one, "writes_per_s") or 0.0,
+        0 if rows is None else _count(rows, "lost"),
+    )
+
+
+def _consistency(one: Facts | None) -> ConsistencyClaim | None:
+    if one is None:
+        return None
+    return ConsistencyClaim(_number(one, "low"), _number(one, "high"), _count(one, "ticks"), _text(one, "worst_store"))
 
 
 def _rows(one: Facts) -> RowsClaim:

@@ -66,23 +66,12 @@ def two_drills(before: Side, after: Side) -> Comparison:
     pairs: list[Pair] = []
     for what, name, then, now in _both(before, after):
         if then and now:
-            error_s = _phase_error_s(before, after) if what == "phase" else 0.0
-            by, word = apart(_widened(then[0], error_s), now[0])
+            by, word = apart(then[0], now[0])
             pairs.append(Pair(what, name, then, now, word, "", by=by))
         else:
             pairs.append(Pair(what, name, then, now, NO_CLAIM, "measured on one side only"))
     notes = ("two drills show how these two differ; whether drills have become slower needs more of them",)
     return Comparison(before, after, tuple(pairs), (*notes, *_unlike(before, after)))
-
-
-def _phase_error_s(before: Side, after: Side) -> float:
-    """Add up by how much the phases of both may be off; without an end where one of them does not say."""
-    errors = [one.phase_error_s for side in (before, after) for one in side.drills]
-    return sum(inf if one is None else one for one in errors)
-
-
-def _widened(one: Figure, error_s: float) -> Figure:
-    return Figure(one.low - error_s, None if error_s == inf or one.high is None else one.high + error_s)
 
 
 def groups(before: Side, after: Side) -> Comparison:
@@ -170,7 +159,7 @@ _TONES = {SLOWER: Tone.BAD, "longer": Tone.BAD, FASTER: Tone.GOOD, "shorter": To
 def parts(found: Comparison) -> list[Part]:
     """Tell it for a terminal."""
     told = [Part("", (Line(f"before  {_named(found.before)}"), Line(f"after   {_named(found.after)}")))]
-    for what, title in zip(KINDS_OF_FIGURES, ("Objectives", "Phases (cut at midpoints)", "Steps"), strict=True):
+    for what, title in zip(KINDS_OF_FIGURES, ("Objectives", "Phases", "Steps"), strict=True):
         pairs = [one for one in found.pairs if one.what == what]
         if pairs:
             told.append(Part(title, (Table(("", "before", "after", "", ""), tuple(map(_row, pairs))),)))

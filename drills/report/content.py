@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from drills.report import figures
+from drills.report import figures, measured
 from drills.report.blocks import Command, Line, Part, Table, Tone, Words, toned
 
 if TYPE_CHECKING:
     from drills.report.blocks import Body, Cell
-    from drills.report.claims import Claims, FlapsClaim, ObjectiveClaim, PointClaim, RowsClaim
+    from drills.report.claims import Claims
     from drills.report.result import DrillResult, StepResult
 
 MOST_KEPT = 20
@@ -21,17 +21,13 @@ MOST_STEPS = 60
 
 def parts(result: DrillResult, *, full: bool = True) -> tuple[Part, ...]:
     """Give the report: head, objectives, numbers, steps, what is left, what is real. ``full``: with all details."""
-    found = [_head(result), _objectives(result), _phases(result.claims), _availability(result.claims)]
-    found += [
-        _rows(result.claims),
-        _points(result.claims, full=full),
-        _steps(result, full=full),
-        _undone(result),
-        _remains(result),
-    ]
+    claims = result.claims
+    found = [_head(result), measured.objectives(result), measured.phases(claims), measured.availability(claims)]
+    found += [measured.rows(claims), measured.stores(claims, full=full), measured.points(claims, full=full)]
+    found += [_steps(result, full=full), _undone(result), _remains(result)]
     if full:
-        found += [_said(result), _observers(result.claims), _evidence(result)]
-    found += [_reality(result.claims, full=full), _caveats(result.claims, full=full), _stored(result)]
+        found += [_said(result), measured.observers(claims), _evidence(result)]
+    found += [_reality(claims, full=full), _caveats(claims, full=full), _stored(result)]
     return tuple(part for part in found if part is not None and part.body)
 
 
@@ -51,100 +47,6 @@ def _head(result: DrillResult) -> Part:
     if result.claims.error:
         body.append(Line(Words(f"the judging itself failed, so nothing is proven: {result.claims.error}", Tone.BAD)))
     return Part("", tuple(body))
-
-
-def _objectives(result: DrillResult) -> Part | None:
-    if not result.objectives:
-        return Part("Objectives", (Line("the runbook names none, so nothing is proven"),))
-    rows = tuple(_objective(one) for one in result.objectives)
-    table = Table(("", "verdict", "low", "best", "high", "target"), rows, frozenset({2, 3, 4, 5}))
-    whys = (Line(f"{one.name}: {_why(one)}") for one in result.objectives if _why(one))
-    return Part("Objectives", (table, *whys))
-
-
-def _objective(one: ObjectiveClaim) -> tuple[Cell, ...]:
-    measured = (one.low_s, one.best_s, one.high_s) != (None, None, None)
-    return (
-        one.name,
-        toned(one.verdict),
-        figures.measured(one.low_s),
-        figures.measured(one.best_s),
-        figures.upper(one.high_s) if measured else figures.MISSING,
-        figures.chosen(one.target_s),
-    )
-
-
-def _why(one: ObjectiveClaim) -> str:
-    deciding = f"it would take {one.decided_by}" if one.decided_by and one.verdict == "UNPROVEN" else one.decided_by
-    return "; ".join(filter(None, (one.why, deciding)))
-
-
-def _phases(claims: Claims) -> Part | None:
-    if not claims.phases:
-        return None
-    rows = tuple((one.name, figures.measured(one.seconds), one.detail) for one in claims.phases)
-    return Part("Phases", (Table((), rows, frozenset({1})),))
-
-
-def _availability(claims: Claims) -> Part | None:
-    lines: list[str] = []
-    if (flaps := claims.flaps) is not None:
-        count = "no flap" if not flaps.count else f"{flaps.count} flap{'s' if flaps.count > 1 else ''}"
-        lines.append(
-            f"{count}; {_back(flaps)}; down for {figures.measured(flaps.downtime_low_s)} "
-            f"to {figures.upper(flaps.downtime_high_s)}"
-        )
-    if (tail := claims.dns_tail) is not None and (tail.low_s, tail.high_s) != (None, None):
-        lines.append(
-            f"DNS tail {figures.measured(tail.low_s)} to {figures.upper(tail.high_s)}: "
-            "what clients that cache names waited longer than those that do not"
-        )
-    return Part("Availability", tuple(map(Line, lines))) if lines else None
-
-
-def _back(flaps: FlapsClaim) -> str:
-    if flaps.first_success_s is None:
-        return "the service was not seen to come back"
-    stable = figures.measured(flaps.stable_since_s)
-    since = f"stable since {stable}" if flaps.stable_since_s is not None else "never stable"
-    return f"first success after {figures.measured(flaps.first_success_s)}, {since}"
-
-
-def _rows(claims: Claims) -> Part | None:
-    if claims.rows is None:
-        return None
-    written = (Line(Words(f"written at {claims.write_rate}", Tone.FAINT)),) if claims.write_rate else ()
-    return Part("Rows", (Table(*_counts(claims.rows)), *written))
-
-
-def _points(claims: Claims, *, full: bool) -> Part | None:
-    """Tell what services said of their recovery points: evidence beside the markers; in full with their clocks."""
-    lines = [Line(f"{one.name}: {one.told}") for one in claims.recovery_points]
-    if full:
-        bounded = [one for one in claims.recovery_points if one.skew_low_s is not None]
-        lines += [Line(Words(_skew(one), Tone.FAINT), mark="-") for one in bounded]
-    return Part("Recovery points", tuple(lines)) if lines else None
-
-
-def _skew(one: PointClaim) -> str:
-    low, high = one.skew_low_s or 0.0, one.skew_high_s or 0.0
-    return f"{one.name}, asked {one.asked}: the service's clock minus ours is in [{low:+.3f} s, {high:+.3f} s]"
-
-
-def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], frozenset[int]]:
-    counts = {
-        "acked": rows.acked,
-        "lost": rows.lost,
-        "phantom": rows.phantom,
-        "indeterminate": rows.indeterminate,
-        "holes": rows.holes,
-        "diverged": rows.diverged,
-    }
-    bad = {"lost", "holes", "diverged"}
-    cells = tuple(
-        Words(f"{count:,}", Tone.BAD if count and name in bad else Tone.PLAIN) for name, count in counts.items()
-    )
-    return tuple(counts), (cells,), frozenset(range(len(counts)))
 
 
 def _steps(result: DrillResult, *, full: bool) -> Part | None:
@@ -236,23 +138,6 @@ def _remains(result: DrillResult) -> Part | None:
 def _said(result: DrillResult) -> Part | None:
     rows = tuple((figures.clock(word.at), word.by, word.text) for word in result.words)
     return Part("Said", (Table((), rows),)) if rows else None
-
-
-def _observers(claims: Claims) -> Part | None:
-    if not claims.observers:
-        return None
-    rows = tuple(
-        (
-            one.name,
-            f"{one.samples:,}",
-            f"{figures.measured(one.low_s)} .. {figures.upper(one.high_s)}",
-            figures.measured(one.resolution_s),
-            "; ".join(filter(None, (one.persona, one.detail))),
-        )
-        for one in claims.observers
-    )
-    head = ("observer", "samples", "bounds", "unseen below", "")
-    return Part("Observers", (Table(head, rows, frozenset({1, 3})),))
 
 
 def _evidence(result: DrillResult) -> Part | None:

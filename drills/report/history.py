@@ -118,7 +118,7 @@ def _kind(one: KindHistory) -> list[Part]:
     since = one.first[:10] if one.first[:10] == one.last[:10] else f"{one.first[:10]} to {one.last[:10]}"
     head = Part("", (Line(f"{one.kind}: {count} drill{'' if count == 1 else 's'}, {since}"),))
     told = [head]
-    for what, title in zip(KINDS_OF_FIGURES, ("Objectives", "Phases (cut at midpoints)", "Steps"), strict=True):
+    for what, title in zip(KINDS_OF_FIGURES, ("Objectives", "Phases", "Steps"), strict=True):
         courses = [each for each in one.courses if each.what == what]
         if courses:
             told.append(Part(title, (_table(courses), *_missed(courses))))

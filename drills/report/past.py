@@ -44,11 +44,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One finished drill. ``phases`` are cut at midpoints, ``steps`` run from their start to their end.
-
-    ``phase_error_s``: by how much a phase may be longer or shorter, half the widest bracket of the recovery time;
-    None: not known.
-    """
+    """One finished drill. ``phases`` have the bounds that were claimed, ``steps`` run from their start to their end."""
 
     drill: str
     kind: Kind
@@ -57,7 +53,6 @@ class Past:
     aims: dict[str, Aim] = field(default_factory=dict[str, Aim])
     phases: dict[str, Figure] = field(default_factory=dict[str, Figure])
     steps: dict[str, Figure] = field(default_factory=dict[str, Figure])
-    phase_error_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +83,9 @@ def past(drill: str, state: State) -> Past | LeftOut:
         state.opened,
         state.finished.status,
         {one.name: _aim(one) for one in read.objectives},
-        {one.name: _exactly(one.seconds) for one in read.phases if one.seconds is not None},
+        {one.name: Figure(one.low_s, one.high_s) for one in read.phases if one.low_s is not None},
         steps,
-        _phase_error_s(read),
     )
-
-
-def _phase_error_s(read: claimed.Claims) -> float | None:
-    widths = [one.high_s - one.low_s for one in read.observers if one.low_s is not None and one.high_s is not None]
-    return max(widths) / 2 if widths and len(widths) == len(read.observers) else None
 
 
 def _aim(one: claimed.ObjectiveClaim) -> Aim:

@@ -1,0 +1,173 @@
+"""What was measured in a drill, part by part, before it has a form: objectives, phases, availability, stores, rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drills.report import figures
+from drills.report.blocks import Line, Part, Table, Tone, Words, toned
+
+if TYPE_CHECKING:
+    from drills.report.blocks import Body, Cell
+    from drills.report.claims import Claims, ClockClaim, FlapsClaim, ObjectiveClaim, PointClaim, RowsClaim, StoreClaim
+    from drills.report.result import DrillResult
+
+
+def objectives(result: DrillResult) -> Part:
+    """Tell each objective's bounds and verdict, why, and the recovery times from clocks that were not judged."""
+    if not result.objectives:
+        return Part("Objectives", (Line("the runbook names none, so nothing is proven"),))
+    rows = tuple(_objective(one) for one in result.objectives)
+    table = Table(("", "verdict", "low", "best", "high", "target"), rows, frozenset({2, 3, 4, 5}))
+    whys = [Line(f"{one.name}: {_why(one)}") for one in result.objectives if _why(one)]
+    clocks = [Line(Words(_clocks(one), Tone.FAINT)) for one in result.objectives if len(one.clocks) > 1]
+    return Part("Objectives", (table, *whys, *clocks))
+
+
+def _clocks(one: ObjectiveClaim) -> str:
+    return f"{one.name} by every clock: {'; '.join(map(_clock, one.clocks))}"
+
+
+def _clock(one: ClockClaim) -> str:
+    return f"from {one.name} {_range(one.low_s, one.high_s)}{' (judged)' if one.judged else ''}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    """Write bounds: one number where both show as one."""
+    first, last = figures.measured(low), figures.upper(high)
+    return first if first == last else f"{first} to {last}"
+
+
+def _objective(one: ObjectiveClaim) -> tuple[Cell, ...]:
+    measured = (one.low_s, one.best_s, one.high_s) != (None, None, None)
+    return (
+        one.name,
+        toned(one.verdict),
+        figures.measured(one.low_s),
+        figures.measured(one.best_s),
+        figures.upper(one.high_s) if measured else figures.MISSING,
+        figures.chosen(one.target_s),
+    )
+
+
+def _why(one: ObjectiveClaim) -> str:
+    deciding = f"it would take {one.decided_by}" if one.decided_by and one.verdict == "UNPROVEN" else one.decided_by
+    return "; ".join(filter(None, (one.why, deciding)))
+
+
+def phases(claims: Claims) -> Part | None:
+    """Tell what the recovery time was made of, each part with its bounds; the best ones add up to it."""
+    if not claims.phases:
+        return None
+    rows = tuple(
+        (one.name, figures.measured(one.low_s), figures.measured(one.seconds), figures.measured(one.high_s), one.detail)
+        for one in claims.phases
+    )
+    return Part("Phases", (Table(("", "low", "best", "high", ""), rows, frozenset({1, 2, 3})),))
+
+
+def availability(claims: Claims) -> Part | None:
+    """Tell how the service came back, and how much later for clients that cache names."""
+    lines: list[str] = []
+    if (flaps := claims.flaps) is not None:
+        count = "no flap" if not flaps.count else f"{flaps.count} flap{'s' if flaps.count > 1 else ''}"
+        lines.append(
+            f"{count}; {_back(flaps)}; down for {figures.measured(flaps.downtime_low_s)} "
+            f"to {figures.upper(flaps.downtime_high_s)}"
+        )
+    if (tail := claims.dns_tail) is not None and (tail.low_s, tail.high_s) != (None, None):
+        lines.append(
+            f"DNS tail {figures.measured(tail.low_s)} to {figures.upper(tail.high_s)}: "
+            "what clients that cache names waited longer than those that do not"
+        )
+    return Part("Availability", tuple(map(Line, lines))) if lines else None
+
+
+def _back(flaps: FlapsClaim) -> str:
+    if flaps.first_success_s is None:
+        return "the service was not seen to come back"
+    stable = figures.measured(flaps.stable_since_s)
+    since = f"stable since {stable}" if flaps.stable_since_s is not None else "never stable"
+    return f"first success after {figures.measured(flaps.first_success_s)}, {since}"
+
+
+def rows(claims: Claims) -> Part | None:
+    """Tell what became of the rows that were written, over all stores."""
+    if claims.rows is None:
+        return None
+    written = (Line(Words(f"written at {claims.write_rate}", Tone.FAINT)),) if claims.write_rate else ()
+    return Part("Rows", (Table(*_counts(claims.rows)), *written))
+
+
+def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], ...], frozenset[int]]:
+    counts = {
+        "acked": rows.acked,
+        "lost": rows.lost,
+        "phantom": rows.phantom,
+        "indeterminate": rows.indeterminate,
+        "holes": rows.holes,
+        "diverged": rows.diverged,
+    }
+    bad = {"lost", "holes", "diverged"}
+    cells = tuple(
+        Words(f"{count:,}", Tone.BAD if count and name in bad else Tone.PLAIN) for name, count in counts.items()
+    )
+    return tuple(counts), (cells,), frozenset(range(len(counts)))
+
+
+def stores(claims: Claims, *, full: bool) -> Part | None:
+    """Tell each store's own loss where there are several (in full: of one too), and how far they fit each other."""
+    if not claims.stores or (len(claims.stores) == 1 and not full):
+        return None
+    rows = tuple(map(_store, claims.stores))
+    head = ("", "lost", "recovery point", "behind by", "acked writes/s", "")
+    body: list[Body] = [Table(head, rows, frozenset({1, 4}))]
+    if (found := claims.consistency) is not None and found.low is not None and found.high is not None:
+        lacks = f"; {found.worst_store} lacks most" if found.worst_store else ""
+        share = _share(found.low) if found.low == found.high else f"{_share(found.low)} to {_share(found.high)}"
+        told = f"recovery consistency (RCO): {share} of {found.ticks:,} acknowledged moments are in all stores{lacks}"
+        body.append(Line(told))
+    return Part("Stores", tuple(body))
+
+
+def _share(one: float) -> str:
+    """Write a share so that only all is 100 % and only none 0 %."""
+    return f"{one:.0%}" if one in {0.0, 1.0} else f"{min(max(one * 100, 0.01), 99.99):.2f} %"
+
+
+def _store(one: StoreClaim) -> tuple[Cell, ...]:
+    lost = Words(f"{one.lost:,}", Tone.BAD if one.lost else Tone.PLAIN)
+    bounds, behind = _range(one.low_s, one.high_s), _range(one.staleness_low_s, one.staleness_high_s)
+    return (one.store, lost, bounds, behind, f"{one.writes_per_s:.1f}" if one.writes_per_s else "", one.why)
+
+
+def points(claims: Claims, *, full: bool) -> Part | None:
+    """Tell what services said of their recovery points: evidence beside the markers; in full with their clocks."""
+    lines = [Line(f"{one.name}: {one.told}") for one in claims.recovery_points]
+    if full:
+        bounded = [one for one in claims.recovery_points if one.skew_low_s is not None]
+        lines += [Line(Words(_skew(one), Tone.FAINT), mark="-") for one in bounded]
+    return Part("Recovery points", tuple(lines)) if lines else None
+
+
+def _skew(one: PointClaim) -> str:
+    low, high = one.skew_low_s or 0.0, one.skew_high_s or 0.0
+    return f"{one.name}, asked {one.asked}: the service's clock minus ours is in [{low:+.3f} s, {high:+.3f} s]"
+
+
+def observers(claims: Claims) -> Part | None:
+    """Tell what each observer saw, and several as one where an objective asks for that."""
+    if not claims.observers:
+        return None
+    rows = tuple(
+        (
+            one.name,
+            f"{one.samples:,}",
+            f"{figures.measured(one.low_s)} .. {figures.upper(one.high_s)}",
+            figures.measured(one.resolution_s),
+            "; ".join(filter(None, (one.persona, one.detail))),
+        )
+        for one in claims.observers
+    )
+    head = ("observer", "samples", "bounds", "unseen below", "")
+    return Part("Observers", (Table(head, rows, frozenset({1, 3})),))
