@@ -11,14 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.aws.sessions import Accounts
-from drills.cli.compose import Show, open_drill
-from drills.cli.unswept import unswept
-from drills.engine.compile import compile_plan
-from drills.engine.plan import Mode
-from drills.engine.progress import Status
-from drills.runbook.load import load_environment, load_runbook
-from drills.runbook.world import SandboxValues
+from drills.cli import sweeping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,22 +22,31 @@ if TYPE_CHECKING:
 
 def main(runbook: str, environment: str, endpoint: str, folder: str) -> int:
     """Run it, print how long the steps took in all, and give 0 when every step is done."""
+    sweeping.seldom()  # as the command does, before it loads the rest
+    from drills.aws.sessions import Accounts
+    from drills.cli.compose import Show, open_drill
+    from drills.engine.compile import compile_plan
+    from drills.engine.plan import Mode
+    from drills.engine.progress import Status
+    from drills.runbook.load import load_environment, load_runbook
+    from drills.runbook.world import SandboxValues
+
     world = SandboxValues(endpoint, "127.0.0.1:53", folder, private=False, values={}, sites={})
-    with unswept():
-        plan = compile_plan(
-            load_runbook(Path(runbook)),
-            load_environment(Path(environment)),
-            mode=Mode.REHEARSE,
-            from_site="east",
-            to_site="west",
-            parameters={},
-            ask=False,
-            world=world,
-        )
+    plan = compile_plan(
+        load_runbook(Path(runbook)),
+        load_environment(Path(environment)),
+        mode=Mode.REHEARSE,
+        from_site="east",
+        to_site="west",
+        parameters={},
+        ask=False,
+        world=world,
+    )
     seen = Ends()
     state = open_drill(Path(folder), plan, Accounts(), Show(seen.listen, lambda _: None, lambda: None), outside=None)
     undone = [name for name, one in state.progress.items() if one.status is not Status.DONE]
     print(json.dumps({"steps": len(state.progress), "not_done": undone[:10], "steps_took_s": seen.took_s()}))
+    sweeping.no_more()
     return 1 if undone or state.finished is None else 0
 
 

@@ -11,6 +11,8 @@ import heapq
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as altered
+
 from drills.clock import NS, Stamp
 from drills.engine import decide, drive
 from drills.engine.plan import Mode, Plan, Section, Step
@@ -45,12 +47,12 @@ class FakeClock:
 
 def step(step_id: str, kind: Kind = Kind.ACTION, *needs: str, **changes: object) -> Step:
     """Build a step; ``changes`` are any fields of ``Step``."""
-    return replace(Step(step_id, 0, kind, f"test.{kind}", "here", needs=needs), **changes)  # pyright: ignore[reportArgumentType] - fields of Step by name
+    return altered(Step(step_id, 0, kind, f"test.{kind}", "here", needs=needs), **changes)  # pyright: ignore[reportArgumentType] - fields of Step by name
 
 
 def plan(*steps: Step, **changes: object) -> Plan:
     """Build a plan of these steps, numbered in order; ``changes`` are any fields of ``Plan``."""
-    numbered = tuple(replace(one, number=number) for number, one in enumerate(steps, 1))
+    numbered = tuple(altered(one, number=number) for number, one in enumerate(steps, 1))
     blank = Plan(
         "test",
         "A test",

@@ -112,8 +112,7 @@ def parse(text: str, name: str) -> Doc:
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         events: Iterator[Any] = yaml.parse(text, Loader=loader)
-        for event in events:
-            builder.take(event)
+        builder.take(events)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
@@ -197,10 +196,12 @@ class _Builder:
     def doc(self) -> Doc:
         return Doc(self._name, self._root, self._first, self._lines)
 
-    def take(self, event: Any) -> None:
-        handler = self._takes.get(type(event).__name__)
-        if handler is not None:
-            handler(event)
+    def take(self, events: Iterator[Any]) -> None:
+        takes = self._takes
+        for event in events:
+            handler = takes.get(event.__class__.__name__)
+            if handler is not None:
+                handler(event)
 
     def _document(self, event: Any) -> None:
         self._documents += 1

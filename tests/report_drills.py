@@ -111,7 +111,7 @@ def failover(**changes: object) -> Plan:
         step("writer", Kind.PROBE, "promote", say="The new primary takes writes."),
         step("no-split-brain", Kind.PROBE, section=Section.AFTER),
     )
-    placed = (replace(one, place=one.place if one.place != "here" else "to") for one in steps)
+    placed = (altered(one, place=one.place if one.place != "here" else "to") for one in steps)
     whole = plan(*placed, runbook="orders", title="Fail orders over", environment="sandbox", places=PLACES)
     whole = replace(whole, mode=Mode.REHEARSE, objectives=OBJECTIVES, ask=False)
     return replace(whole, **changes)  # pyright: ignore[reportArgumentType] - fields of Plan by name

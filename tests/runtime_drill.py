@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace as altered
+
 from drills import catalog
 from drills.clock import SystemClock
 from drills.engine.plan import Mode, Plan, Section
@@ -207,7 +209,7 @@ def bound(pinned: Plan, folder: Path) -> Plan:
     """Give every step its work, by its kind and the beginning of its id, and the world it works on."""
     uses = {"slow": "test.slow", "promote": "test.promote", "stubborn": "test.stubborn"}
     steps = tuple(
-        replace(
+        altered(
             one,
             uses=""
             if one.kind is Kind.OPERATOR

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from msgspec.structs import replace as altered
 from report_drills import failover
 
 from drills.engine.plan import Finally, Mode
@@ -47,7 +48,7 @@ def test_the_time_along_the_longest_path_is_set_against_the_objective() -> None:
     assert "lose -> go -> scale -> promote -> writer" in said
     assert "counted with their timeouts, for they say no `expect`: lose, go, scale, writer" in said
     quick = failover()
-    quick = replace(quick, steps=tuple(replace(one, expect_s=10.0) for one in quick.steps))
+    quick = replace(quick, steps=tuple(altered(one, expect_s=10.0) for one in quick.steps))
     said = " ".join(show_plan(quick).split())
     assert "the longest path takes 50s of the 5m of rto: 4m10s to spare" in said
 

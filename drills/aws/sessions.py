@@ -6,12 +6,15 @@ environment. A place in AWS never has an endpoint: not from us, and not from ``A
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from drills import __version__
 from drills.aws.holder import Holder, Standing, Terms
 from drills.aws.narrow import Needed
 from drills.aws.place import Place
@@ -239,10 +242,20 @@ def config_for(place: Place) -> Callable[[int], Config]:
             max_pool_connections=POOL,
             **options,
             account_id_endpoint_mode="disabled" if place.endpoint_url else "preferred",
-            user_agent_extra="drills",
+            user_agent=_user_agent(),
         )
 
     return config
+
+
+@cache
+def _user_agent() -> str:
+    """Name ourselves once: botocore would put its own long name together twice for each call, a sixth of its cost."""
+    import boto3
+    import botocore
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"drills/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}"
 
 
 def check_wall(place: Place) -> None:

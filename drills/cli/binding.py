@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drills.cli.unswept import unswept
 from drills.engine.plan import Mode
 from drills.errors import Refused, Usage
 
@@ -33,8 +32,7 @@ class Wish:
         from drills.runbook.load import load_environment, load_runbook
 
         path = find.runbook_path(self.runbook)
-        with unswept():
-            return load_runbook(path), load_environment(find.environment_path(self.environment, book=path))
+        return load_runbook(path), load_environment(find.environment_path(self.environment, book=path))
 
     def parameters(self) -> Mapping[str, str]:
         """Read the settings; ``Usage`` when one is not ``NAME=VALUE``."""
@@ -61,17 +59,16 @@ class Bound:
         """Compile; ``Invalid``, ``Usage`` or ``Refused`` says why there is no plan."""
         from drills.engine.compile import compile_plan
 
-        with unswept():
-            return compile_plan(
-                self.book,
-                self.place,
-                mode=mode,
-                from_site=self.from_site,
-                to_site=self.to_site,
-                parameters=wish.parameters(),
-                ask=ask,
-                world=self.world,
-            )
+        return compile_plan(
+            self.book,
+            self.place,
+            mode=mode,
+            from_site=self.from_site,
+            to_site=self.to_site,
+            parameters=wish.parameters(),
+            ask=ask,
+            world=self.world,
+        )
 
 
 def declared_direction(place: LoadedEnvironment, to_site: str) -> tuple[str, str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec
 
 import click
 
-from drills.cli.unswept import unswept
 from drills.errors import DrillsError, Invalid, Problem, Usage
 
 if TYPE_CHECKING:
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What checking one file came to."""
 
     file: str
@@ -77,8 +74,7 @@ def check(runbooks: tuple[str, ...], environment: str | None, output: str) -> No
 
     Without RUNBOOK all of runbooks/ and environments/ are checked. Exit code 5 when something is wrong.
     """
-    with unswept():
-        reports = _reports(runbooks, environment)
+    reports = _reports(runbooks, environment)
     _say(reports, output)
     if any(report.problems for report in reports):
         raise click.exceptions.Exit(Invalid.exit_code)

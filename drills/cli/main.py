@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from drills import __version__
+from drills.cli import sweeping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,7 @@ def _status() -> int:
 def _clicked(words: list[str]) -> object:
     # pydantic would look through every installed package for plugins: 50 ms for nothing we use.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    sweeping.seldom()
     import click
 
     from drills.cli.group import cli
@@ -68,6 +70,7 @@ def _clicked(words: list[str]) -> object:
 
 def _flushed(code: int) -> int:
     """Flush here, where a reader who has gone away is no error, and not at the interpreter's end, where it is one."""
+    sweeping.no_more()
     try:
         sys.stdout.flush()
     except OSError:

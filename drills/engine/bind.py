@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drills.errors import Problem
-from drills.runbook.interpolate import bind, finish, references, waits_for_output
+from drills.runbook.interpolate import bind, finish, plain, references, waits_for_output
 from drills.runbook.problems import did_you_mean
 from drills.runbook.works import check_fields, is_own
 from drills.timeline.facts import Facts
@@ -65,6 +65,8 @@ class Binder:
 
         ``step`` is the id of the step they belong to.
         """
+        if plain(given) and "site" not in found.work.model_fields:  # checked whole when the runbook was read
+            return BoundWork(Facts(**given), found, found.work.follow(given, step))
         self._missing(dict(given), where, found)
         values = {name: self._site(name, value, found) for name, value in given.items()}
         before = len(self._problems.found)

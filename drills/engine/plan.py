@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Basis, Mark
 from drills.work import Evidence, Kind, Place
@@ -49,8 +51,7 @@ class Finally(StrEnum):
     FAILBACK = "failback"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One numbered step: what it uses, where, after what, and what its ending does.
 
     ``params`` are the fields of the work with all names bound, but for ``${steps.ID.output.FIELD}``, which are
@@ -63,7 +64,7 @@ class Step:
     uses: str
     place: str
     section: Section = Section.STEPS
-    params: Facts = field(default_factory=Facts)
+    params: Facts = msgspec.field(default_factory=Facts)
     needs: tuple[str, ...] = ()
     say: str = ""
     by_hand: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drills.engine.plan import Mode, OnFailure, Plan, Section
 from drills.engine.progress import HOLD, TERMINAL, Progress, Status, Stop
@@ -87,7 +87,7 @@ class State:
             self.idle_s += max(0.0, event.at.since(self.last))
         self.count = event.seq
         self.last = event.at
-        self._take(event.body, event.at)
+        _TAKES(type(event.body))(self, event.body, event.at)
 
     @singledispatchmethod
     def _take(self, body: object, at: Stamp) -> None:
@@ -548,3 +548,7 @@ def fold(plan: Plan, events: Iterable[ev.Event]) -> State:
     for event in events:
         state.apply(event)
     return state
+
+
+_TAKES: Final = State.__dict__["_take"].dispatcher.dispatch
+"""Finds who takes a kind of fact in: asked of the class itself, it costs no new method for each event."""

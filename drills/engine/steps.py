@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from drills.engine.plan import Mode, OnFailure, Section, Step
 from drills.runbook.model import Only

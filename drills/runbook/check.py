@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drills.runbook.check_objectives import check_objectives
 from drills.runbook.check_order import check_on_failure, check_order
@@ -29,8 +28,7 @@ _PROBES_ONLY: Final = {"before": "it can only refuse", "guard": "it can only abo
 _STEPS_ONLY: Final = ("mark", "on_failure", "best_effort")
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What the check found out on its way: the work of each step, the order of the steps, and what is wanted."""
 
     traits: Mapping[Where, Traits]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import drills
 from drills import yamldoc
@@ -19,8 +18,7 @@ MOST_FILES: Final = 2_000
 _ENDINGS: Final = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a runbook says about itself at its top; ``broken`` says why it could not be read."""
 
     path: Path

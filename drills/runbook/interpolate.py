@@ -9,8 +9,7 @@ finished but for the fields that ``waits_for_output``. No pydantic here: the eng
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +22,7 @@ _LATE: Final = re.compile(r"\$\{\s*steps\.")
 _KNOWN: Final = re.compile(r"(?:(?:from|to|site|sandbox)\.)?[A-Za-z0-9][\w-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One ``${...}``: where it stands, the name in it, and whether it is the whole value.
 
     ``name`` is empty when it is not closed or says nothing.
@@ -72,6 +70,15 @@ def references(value: Node, where: Where = ()) -> Iterator[Reference]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from references(item, (*where, name))
+
+
+def plain(value: Node | Mapping[str, Node]) -> bool:
+    """Say whether ``value`` holds no reference and no escaped one, so that it already is what it will be."""
+    if isinstance(value, str):
+        return "${" not in value
+    if isinstance(value, list):
+        return all(plain(item) for item in value)
+    return not isinstance(value, dict) or all(plain(item) for item in value.values())
 
 
 def bind(value: Node, scope: Mapping[str, Node]) -> Node:

@@ -58,9 +58,11 @@ def _step(one: Listed, checked: Checked, problems: Problems) -> None:
 
 def _place(one: Listed, problems: Problems) -> None:
     """Warn of a place that looks like a misspelt direction: only an environment knows what places there are."""
-    at = one.step.at or ""
+    at = one.step.at
+    if at is None or at in ("from", "to"):
+        return
     hint = did_you_mean(at, ("from", "to"))
-    if at not in ("from", "to") and "mean" in hint:
+    if "mean" in hint:
         problems.warn((*one.where, "at"), f"{one.step.id}: {at!r} is taken for a place of the environment; {hint}")
 
 

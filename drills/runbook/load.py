@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from drills import yamldoc
 from drills.errors import Invalid, Problem
@@ -29,8 +28,7 @@ _ENVIRONMENT: dict[str, Node] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedRunbook:
+class LoadedRunbook(NamedTuple):
     """A runbook that holds: its model, where each line stands, what the checks found out, and the warnings."""
 
     model: Runbook
@@ -40,8 +38,7 @@ class LoadedRunbook:
     warnings: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedEnvironment:
+class LoadedEnvironment(NamedTuple):
     """An environment that holds: its model and where each line stands."""
 
     model: Environment

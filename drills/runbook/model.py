@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -31,6 +30,8 @@ class Strategy(StrEnum):
     MULTI_AZ = "multi-az"
     FAULT_INJECTION = "fault-injection"
 
+
+_KINDS: Final = tuple(Kind)
 
 FAILOVER: Final = frozenset({Strategy.BACKUP_RESTORE, Strategy.PILOT_LIGHT, Strategy.WARM_STANDBY})
 """Strategies in which authority over the data moves, so that the old side must be fenced."""
@@ -191,7 +192,7 @@ class Step(Written):
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """Every kind this step says it is: exactly one when it is right."""
-        return tuple(kind for kind in Kind if getattr(self, kind) is not None)
+        return tuple([kind for kind in _KINDS if getattr(self, kind) is not None])
 
     @property
     def uses(self) -> str:
@@ -216,8 +217,7 @@ class End(Written):
         raise ValueError("write keep, undo, or {failback: NAME of a runbook beside this one}")
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One step where it stands: its section, its path in the file, and its block among ``steps``."""
 
     section: str

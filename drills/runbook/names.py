@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drills.runbook.interpolate import references
 from drills.runbook.model import ParameterType
@@ -26,16 +25,14 @@ _SECRET_PREFIXES: Final = ("env:", "secretsmanager:", "ssm:")
 _OUTPUT: Final = "steps.ID.output.FIELD"
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """Something a runbook wants from its environment: ``url``, ``from.dsn``; and where it first says so."""
 
     name: str
     where: Where
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
+class Spoken(NamedTuple):
     """One value of the runbook in which names may stand; ``secret`` says that it may be a secret.
 
     ``own``: heads of the names in it that the work itself fills in while it runs.
@@ -48,8 +45,7 @@ class Spoken:
     own: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Ancestry:
+class Ancestry(NamedTuple):
     """Which steps have ended when another begins; ``judges`` are those of ``after``, which follow all steps."""
 
     needs: Mapping[str, tuple[str, ...]]
@@ -80,7 +76,7 @@ def spoken(runbook: Runbook, works: Mapping[Where, type[Spec]]) -> Iterator[Spok
         yield from _of_step(listed, works.get(listed.where))
     for listed in runbook.points():
         for value in _of_step(listed, works.get(listed.where)):
-            yield replace(value, step="")
+            yield value._replace(step="")
 
 
 def _of_step(listed: Listed, work: type[Spec] | None) -> Iterator[Spoken]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pydantic import ValidationError
 
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 _SECRET_NAMES = frozenset({"dsn", "password", "secret", "token"})
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(NamedTuple):
     """What a work declares about itself: its class, or where it varies, the work as a step describes it."""
 
     kind: Kind

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +14,7 @@ SANDBOX_SITE_VALUES: Final = ("vpc", "dsn", "direct")
 """``${sandbox.NAME}`` under a site's ``values:``: its VPC id, its own PostgreSQL, and its own HTTP address."""
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxValues:
+class SandboxValues(NamedTuple):
     """What only a boot knows: where the gateway and the DNS server listen, and the values of each site."""
 
     endpoint_url: str

@@ -87,6 +87,21 @@ def method_name(operation: str) -> str:
     return str(xform_name(operation))
 
 
+@lru_cache(maxsize=1024)
+def signs_of_more(service: str, operation: str) -> tuple[str, ...]:
+    """Give the JMESPaths of which one is true where an answer is the first of several pages; none without pages."""
+    from botocore.exceptions import DataNotFoundError
+
+    try:
+        pages = loader().load_service_model(service, "paginators-1")["pagination"].get(operation)
+    except DataNotFoundError:
+        return ()
+    if pages is None:
+        return ()
+    signs: str | list[str] = pages.get("more_results") or pages["output_token"]
+    return (signs,) if isinstance(signs, str) else tuple(signs)
+
+
 def reads_only(model: OperationModel) -> bool:
     """Say whether a read-only session lets this operation through."""
     return only_reads(str(model.service_model.service_name), str(model.name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from botocore.model import OperationModel
-    from botocore.paginate import Paginator
 
     from drills.yamldoc import Where
 
@@ -229,18 +227,12 @@ def send(aws: Aws, service: str, model: OperationModel, parameters: Mapping[str,
     client = aws.client(service)
     method = aws_model.method_name(str(model.name))
     with mapped(writes=writes):
-        if not writes and client.can_paginate(method):
-            pages = _paginator(client, method).paginate(**parameters, PaginationConfig={"MaxItems": MOST_ITEMS})
+        answer = getattr(client, method)(**parameters)
+        if not writes and any(search(sign, answer) for sign in aws_model.signs_of_more(service, str(model.name))):
+            # Again from the first page on: botocore knows how pages are put together.
+            pages = client.get_paginator(method).paginate(**parameters, PaginationConfig={"MaxItems": MOST_ITEMS})
             answer = pages.build_full_result()
-        else:
-            answer = getattr(client, method)(**parameters)
     return aws_model.plain(model.output_shape, answer)
-
-
-@lru_cache(maxsize=64)
-def _paginator(client: Any, method: str) -> Paginator[Any]:
-    """Give the paginator of one client's method; botocore makes a class of its own for each that is asked for."""
-    return client.get_paginator(method)
 
 
 def _same(found: Json, wanted: Json) -> bool:
