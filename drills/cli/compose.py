@@ -100,7 +100,7 @@ def open_drill(  # noqa: PLR0913 - a drill is opened with all of these at once
     show: Show,
     *,
     outside: Callable[[], None] | None,
-    gates: Sequence[ev.Gated] = (),
+    gates: Sequence[ev.Gated | ev.Began] = (),
     warden: Warden | None = None,
 ) -> State:
     """Begin a drill in a new folder and drive it until it is over, held or parked; ``gates``: what let it begin.

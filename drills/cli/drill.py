@@ -15,6 +15,7 @@ import click
 from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
 from drills.engine.plan import Mode
 from drills.errors import Refused, Usage
+from drills.timeline import events as ev
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -182,19 +183,26 @@ def run(  # noqa: PLR0913 - what the command line says
 @_set
 @_detach
 @_output
+@click.option(
+    "--began", default="", metavar="WHEN", help="When it began, as you know it: 02:41Z..02:44Z, or with a day and zone."
+)
 def incident(  # noqa: PLR0913 - what the command line says
     runbook: str,
     environment: str,
     to_site: str,
     settings: tuple[str, ...],
     *,
+    began: str,
     confirm: str,
     takeover: bool,
     detach: bool,
     output: str,
 ) -> None:
-    """Fail over for real: the same runbook without its faults. Nothing is undone by itself."""
-    meant = Meant(confirm, takeover=takeover)
+    """Fail over for real: the same runbook without its faults. Nothing is undone by itself.
+
+    When it began is taken from the rings of `drills observe`, from --began, or from both.
+    """
+    meant = Meant(confirm, takeover=takeover, began=_began(began))
     _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, meant, detach=detach, output=output)
 
 
@@ -204,6 +212,7 @@ class Meant:
 
     confirm: str
     takeover: bool
+    began: tuple[ev.Began, ...] = ()
 
 
 def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:
@@ -225,7 +234,18 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
-    _drive(folder, compiled, output, None, answers, takeover=meant.takeover)
+    _drive(folder, compiled, output, None, (*answers, *meant.began), takeover=meant.takeover)
+
+
+def _began(text: str) -> tuple[ev.Began, ...]:
+    """Read what a person says of the beginning; nothing if nothing was said."""
+    if not text:
+        return ()
+    from drills.cli.began import read_began
+    from drills.clock import SystemClock
+    from drills.runtime.inbox import person
+
+    return (ev.Began(*read_began(text, SystemClock().now().utc_ns), person()),)
 
 
 def _aloud(told: str) -> None:
@@ -285,7 +305,7 @@ def _drive(
     compiled: Plan,
     output: str,
     outside: Callable[[], None] | None,
-    gates: tuple[Gated, ...] = (),
+    gates: tuple[ev.Gated | ev.Began, ...] = (),
     *,
     takeover: bool,
 ) -> None:

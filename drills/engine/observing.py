@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 from drills.clock import NS, process_start
 from drills.durations import show
 from drills.engine.plan import Mode
-from drills.errors import Refused
+from drills.errors import JournalError, Refused
+from drills.observe.adopt import Adopted, adopt
 from drills.observe.job import MarkerJob, ProbeJob
+from drills.observe.keeping import FOLDER as RINGS
+from drills.observe.keeping import ring_of
 from drills.observe.reader import collect
 from drills.observe.settle import stable
 from drills.observe.start import Observers
-from drills.observe.store import seal
+from drills.observe.store import read_header, seal
 from drills.timeline import events as ev
 from drills.timeline.marks import Mark
 
@@ -102,6 +105,8 @@ class Watchers:
     ) -> None:
         self._drill = drill
         self._folder = folder / "observers"
+        self._rings = folder.parent / RINGS
+        self._untaken: list[str] = []
         self._clock = clock
         self._owner = owner
         self._secret = secret
@@ -132,6 +137,8 @@ class Watchers:
     def _watch(self, state: State) -> Iterator[ev.Body]:
         """Adopt what lives and start what is missing; end those that a crash left without a word on the timeline."""
         with self._one_hand:
+            before = list(self._before(state))
+            yield from before
             alive = [one for one in state.watching.values() if self._observers.adopt(one)]
             self._observers.sweep(self._folder, alive)
             known = {one.observer for one in alive}
@@ -146,7 +153,34 @@ class Watchers:
                 except Refused as error:
                     failed.append(str(error))
         told = f"{started} observers started, {len(alive)} found alive"
-        yield ev.Ready("watch", ok=not failed, detail="; ".join([told, *failed]))
+        told += f", {len(before)} rings taken over" if before else ""
+        yield ev.Ready("watch", ok=not failed, detail="; ".join([told, *self._untaken, *failed]))
+
+    def _before(self, state: State) -> Iterator[ev.Watching]:
+        """Take over, in an incident, what `drills observe` has kept of the time before: once, and from the same URL."""
+        if state.plan.mode is not Mode.INCIDENT or any(one.process == ev.RING for one in state.watched):
+            return
+        said = state.began.earliest if state.began is not None else None
+        now = self._clock.now()
+        moment = now.mono_ns if said is None else min(now.mono_ns, now.mono_ns - (now.utc_ns - said))
+        for watch in state.plan.availability:
+            ring = ring_of(self._rings / state.plan.environment, watch.id)
+            copy = self._folder / f"{watch.id}.ring.db"
+            if not ring.exists():
+                continue
+            for left in self._folder.glob(f"{copy.name}*"):  # by a process that ended before it said so
+                left.unlink()
+            try:
+                looked_at = read_header(ring).url
+                self._folder.mkdir(parents=True, exist_ok=True)
+                fits = looked_at == watch.url
+                taken = adopt(ring, copy, watch.id, moment) if fits else f"it looks at {looked_at}, not at {watch.url}"
+            except JournalError as error:
+                taken = str(error)
+            if isinstance(taken, Adopted):
+                yield ev.Watching(watch.id, str(copy.absolute()), 0, ev.RING)
+            else:
+                self._untaken.append(f"the ring of {watch.id} is not taken over: {taken}")
 
     def _at_once(self, missing: list[Job], state: State) -> list[list[Job]]:
         """All together in the beginning; later each for itself: the writer cannot begin again on a lost primary."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 class State:
     """The fold. Build it with ``fold(plan, events)``, or feed ``apply`` one event at a time."""
 
+    began: ev.Began | None = None
+    """What a person said of the disaster's beginning."""
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.progress = {step.id: Progress(step) for step in plan.steps}
@@ -141,6 +144,10 @@ class State:
         self.gates.append(body)
         if body.ok is not True and self.plan.mode is not Mode.INCIDENT and self.stop is None:
             self.stop, self.why = Stop.REFUSED, f"{body.gate}: {body.detail}"
+
+    @_take.register(ev.Began)
+    def _began(self, body: ev.Began, _: Stamp) -> None:
+        self.began = body
 
     @_take.register(ev.Watching)
     def _watching(self, body: ev.Watching, _: Stamp) -> None:

@@ -10,7 +10,6 @@ from drills.durations import show
 from drills.measure import joint
 from drills.measure.effect import Effect, Known
 from drills.measure.evidence import (
-    Bracket,
     Evidence,
     Latency,
     censor,
@@ -20,6 +19,7 @@ from drills.measure.evidence import (
     seen_up,
 )
 from drills.measure.flaps import Flaps, flaps, overlaid
+from drills.measure.incident import incident
 from drills.measure.rto import ENDLESS, Run, Track, lower, track, upper
 from drills.measure.verdict import NS, Doubt, Share
 from drills.timeline.samples import BAD, Persona
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from drills.measure.question import Question, Watch
     from drills.timeline.samples import Samples
 
+WINDOW_PARTS = 5
+"""The longest outage that may hide is a fifth of a window."""
 LATER_WATCH = "a longer watch, so that a whole window without failure can be seen"
 
 
@@ -78,7 +80,7 @@ def view(watches: Sequence[Watch], question: Question, rho_max: int, last_old_ac
     """
     parts = [_part(watch, question, rho_max) for watch in watches]
     window = joint_window(watches)
-    felt, doubts = _felt(parts, window, question, last_old_ack)
+    felt, doubts = _felt(parts, rho_max, question, last_old_ack)
     name = " & ".join(part.name for part in parts)
     persona = watches[0].header.persona if len(watches) == 1 else Persona.JOINT
     count, known = sum(len(part.samples) for part in parts), _latency(parts)
@@ -87,10 +89,10 @@ def view(watches: Sequence[Watch], question: Question, rho_max: int, last_old_ac
     goods = [_restored(part, question, felt.elo) for part in parts]
     paths = [part.way if good is part.seen else track(good, rho_max) for part, good in zip(parts, goods, strict=True)]
     down = goods[0] if len(goods) == 1 else joint.bads(goods)
-    earliest = lower(down, felt.elo, window)
+    earliest = lower(down, _down_from(felt, down, goods), window)
     found = None if felt.ehi is None else joint.upper(paths, felt.ehi, window)
     run, relapses = (None, ()) if found is None else (found.run, _relapses(goods, found))
-    if persona is not Persona.DIRECT and felt.known is not Known.UNKNOWN:
+    if persona is not Persona.DIRECT and felt.known not in (Known.UNKNOWN, Known.DECLARED):
         for part in parts:
             doubts += _baseline(part, felt, window, f"{part.name}: " if len(parts) > 1 else "")
     if found is None:
@@ -163,9 +165,9 @@ def _first_trouble(samples: Samples, question: Question) -> int:
 
 
 def _felt(
-    parts: Sequence[_Part], window: int, question: Question, last_old_ack: int | None
+    parts: Sequence[_Part], rho_max: int, question: Question, last_old_ack: int | None
 ) -> tuple[Effect | None, list[Doubt]]:
-    disaster = question.disaster
+    disaster, window = question.disaster, joint_window([part.watch for part in parts])
     if disaster is None:
         return None, [Doubt("no disaster stands on the timeline", "a step that marks the disaster")]
     silent = [Doubt(f"{part.name} measured nothing", "an observer that runs") for part in parts if not part.samples]
@@ -173,7 +175,9 @@ def _felt(
         return None, silent
     ways = [part.way for part in parts]
     if disaster.clock is None:
-        return _incident(ways, window, disaster.mark)
+        coarse = max(part.watch.coarse_ns for part in parts)
+        before = [track(part.seen, max(coarse, rho_max)) for part in parts] if coarse else ways
+        return incident(before, max(window, WINDOW_PARTS * coarse), disaster)
     late = [last_old_ack, *(_last_old_success(part, question, disaster.clock.latest) for part in parts)]
     felt = joint.effect(ways, disaster, max((one for one in late if one is not None), default=None))
     doubts: list[Doubt] = []
@@ -188,19 +192,16 @@ def _last_old_success(part: _Part, question: Question, after: int) -> int | None
     return last_success_of(part.samples, question.from_site if named else "", after)
 
 
-def _incident(ways: Sequence[Track], window: int, mark: Bracket | None) -> tuple[Effect | None, list[Doubt]]:
-    found = joint.incidents(ways, window)
-    if mark is not None:
-        found = [one for one in found if one.earliest <= mark.latest][-1:]
-    if not found:
-        return None, [Doubt("no incident was seen", "an observer that watches while it happens")]
-    if len(found) > 1:
-        return None, [Doubt(f"{len(found)} incidents were seen and no mark says which", "a `disaster` mark")]
-    one = found[0]
-    doubts: list[Doubt] = []
-    if one.earliest == -ENDLESS:
-        doubts.append(Doubt("the service was never seen up before the incident", "an observer that was there before"))
-    return Effect(one, one.earliest, one.latest, Known.UNKNOWN), doubts
+def _down_from(felt: Effect, down: Evidence, goods: Sequence[Evidence]) -> int:
+    """Give from when the service was down: the effect, or of a declared one the first failure if no success precedes.
+
+    A person who declares an outage says that it went on: what the observers find down is that outage.
+    """
+    if felt.known is not Known.DECLARED or not down.bad_sent:
+        return felt.elo
+    first = next((sent for sent in down.bad_sent if sent >= felt.elo), felt.elo)
+    up_before = any(felt.elo <= sent < first for good in goods for sent in good.good_sent)
+    return felt.elo if up_before else first
 
 
 def _baseline(part: _Part, felt: Effect, window: int, who: str) -> list[Doubt]:

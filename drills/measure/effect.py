@@ -21,6 +21,8 @@ class Known(StrEnum):
     """Only the samples speak: never MET."""
     UNKNOWN = "unknown"
     """Nobody injected it (an incident): the samples give clock and effect alike."""
+    DECLARED = "declared"
+    """No sample shows its beginning: a person said when it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,17 @@ class Disaster:
     """When it was injected, as far as the timeline says.
 
     ``clock`` is [before the call, after its answer], None when nobody injected it; ``mark`` then helps to choose
-    among several incidents. ``confirmed`` is the moment a look (``in_effect``) saw it.
+    among several incidents. ``confirmed`` is the moment a look (``in_effect``) saw it. ``opened``: an incident that
+    was over by then is another one. ``declared`` is what a person said of its beginning, ``said`` their sentence.
     """
 
     clock: Bracket | None
     synchronous: bool = False
     confirmed: int | None = None
     mark: Bracket | None = None
+    opened: int | None = None
+    declared: Bracket | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ class _Judge(Bench):
         why, decided_by = explain(span, target.target_ns, verdict)
         if (target.begins, target.ends) == (Mark.DISASTER, Mark.SERVICE_RESTORED) and not self.moment(Mark.DETECTED):
             why = f"{why} ({UNDETECTED})"
+        if self.question.disaster is not None and self.question.disaster.said and Mark.DISASTER in _ends(target):
+            why = f"{why} ({self.question.disaster.said})"
         if target.basis is Basis.RESTORED_POINT:
             why = f"{label(self.question, target.seen_by)}; {why}"
         known = span.high is not None or span.low > 0 or not span.doubts
@@ -203,3 +205,7 @@ def _dns_tail(service: list[Span], clients: list[Span]) -> JudgedBounds | None:
     ours, theirs = worst(service), worst(clients)
     low = None if ours.high is None else seconds(theirs.low - ours.high)
     return JudgedBounds(low, None if theirs.high is None else seconds(theirs.high - ours.low))
+
+
+def _ends(target: Target) -> tuple[Mark, Mark]:
+    return target.begins, target.ends

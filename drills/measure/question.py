@@ -56,12 +56,16 @@ class StepSpan:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One availability observer's file. ``window_ns`` is W (``stable_for``)."""
+    """One availability observer's file. ``window_ns`` is W (``stable_for``).
+
+    ``coarse_ns``: with samples of a slower watch before the drill, the longest outage that could hide in that one.
+    """
 
     header: ObserverHeader
     samples: Samples
     window_ns: int
     controls: tuple[Control, ...] = ()
+    coarse_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

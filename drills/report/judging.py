@@ -5,12 +5,14 @@ The same function writes the claims when a drill ends and recomputes them for ``
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
 from drills.engine.plan import Section
 from drills.engine.progress import Status
+from drills.measure.availability import WINDOW_PARTS
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
@@ -51,6 +53,7 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
     clock = state.opened.clock
     plan = state.plan
     files = _files(events)
+    rings = _rings(events)
     return Question(
         clock=clock,
         time_namespace=_time_namespace(files),
@@ -59,7 +62,7 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         from_site=plan.from_site,
         to_site=plan.to_site,
         watches=tuple(
-            _watch(files[one.id], round(one.stable_for_s * NS)) for one in plan.availability if one.id in files
+            _watch(files[one.id], round(one.stable_for_s * NS), rings) for one in plan.availability if one.id in files
         ),
         ledgers=tuple(_ledger(one.id, files[one.id], ordered=one.ordered) for one in plan.data if one.id in files),
         targets=tuple(
@@ -71,7 +74,7 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         cut_before_promote=_cut_before_promote(state),
         points=tuple(_points(state, clock)),
         content_checked=tuple(_content_checked(state, clock)),
-        lints=tuple(_lints(events, clock)),
+        lints=(*_lints(events, clock), *(note for file in sorted(rings) for note in _told_by(file))),
     )
 
 
@@ -87,6 +90,12 @@ def _files(events: Sequence[ev.Event]) -> dict[str, list[Path]]:
     return {name: paths for name, paths in there.items() if paths}
 
 
+def _rings(events: Sequence[ev.Event]) -> frozenset[Path]:
+    """Give the files that were taken over from rings of before the drill."""
+    found = [one.body for one in events if isinstance(one.body, ev.Watching)]
+    return frozenset(Path(one.file) for one in found if one.process == ev.RING)
+
+
 def _time_namespace(files: dict[str, list[Path]]) -> str:
     """All observers must share one; the judge compares each with this."""
     return next((read_header(paths[0]).time_namespace for paths in files.values() if paths), "")
@@ -96,7 +105,7 @@ def _disaster(state: State, clock: str) -> Disaster | None:
     """Say when the clock started: [the call, its answer] of the fault; an adopted or imposed one has no such clock."""
     marked = [one for one in state.progress.values() if one.step.mark is Mark.DISASTER and one.status is Status.DONE]
     if not marked:
-        return Disaster(None)
+        return _unplanned(state)
     one = marked[0]
     if one.started is None or one.started.clock != clock:
         return None
@@ -105,6 +114,17 @@ def _disaster(state: State, clock: str) -> Disaster | None:
     answered = one.performed or one.ended or one.started
     confirmed = one.effective.mono_ns if one.effective is not None else None
     return Disaster(Bracket(one.started.mono_ns, answered.mono_ns), confirmed=confirmed)
+
+
+def _unplanned(state: State) -> Disaster:
+    """Of an incident the samples say when it began, and perhaps a person; their UTC is put on the drill's clock."""
+    opened, said = state.opened, state.began
+    assert opened is not None  # noqa: S101 - the caller has looked
+    if said is None:
+        return Disaster(None, opened=opened.mono_ns)
+    ahead = opened.mono_ns - opened.utc_ns
+    declared = Bracket(said.earliest + ahead, said.latest + ahead)
+    return Disaster(None, opened=opened.mono_ns, declared=declared, said=said.sentence())
 
 
 def _until(events: Sequence[ev.Event], clock: str) -> int:
@@ -119,11 +139,19 @@ def _until(events: Sequence[ev.Event], clock: str) -> int:
     return last
 
 
-def _watch(paths: list[Path], window_ns: int) -> Watch:
+def _watch(paths: list[Path], window_ns: int, rings: frozenset[Path]) -> Watch:
     controls = tuple(control for path in paths for control in read_controls(path))
     samples = [read_samples(path) for path in paths]
     whole = samples[0] if len(samples) == 1 else Samples.of(row for one in samples for row in one)
-    return Watch(read_header(paths[-1] if len(paths) == 1 else paths[0]), whole, window_ns, controls)
+    live = [path for path in paths if path not in rings]
+    header = read_header((live or paths)[0])
+    before = [read_header(path) for path in paths if path in rings]
+    if not before:
+        return Watch(header, whole, window_ns, controls)
+    if live and before[0].at_start is not None:  # a machine that slept since then has slept in the drill
+        header = replace(header, at_start=before[0].at_start)
+    coarse = max((one.stable_for_ns or 0) // WINDOW_PARTS for one in before)
+    return Watch(header, whole, window_ns, controls, coarse)
 
 
 def _ledger(store: str, paths: list[Path], *, ordered: bool) -> Ledger:
@@ -226,6 +254,13 @@ def _content_checked(state: State, clock: str) -> Iterator[str]:
 def _began(state: State, mark: Mark) -> Stamp | None:
     """Give when the step that marks a moment was started; None where none does."""
     return next((one.started for one in state.progress.values() if one.step.mark is mark), None)
+
+
+def _told_by(ring: Path) -> Iterator[str]:
+    """Give what is to be said of a ring that was taken over: how far back it reaches, and what it lacks."""
+    if ring.exists():
+        header = read_header(ring)
+        yield from (f"{header.observer}: {note}" for note in header.notes if "ring" in note or "gap" in note)
 
 
 def _lints(events: Sequence[ev.Event], clock: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -66,10 +66,13 @@ def exit_code(state: State) -> int:
 
 
 def disaster(state: State) -> Stamp | None:
-    """Give the moment from which the recovery time runs: the start of the step marked ``disaster``."""
+    """Give the moment from which the recovery time runs: the start of the step marked ``disaster``, or as declared."""
     for one in state.progress.values():
         if one.step.mark is Mark.DISASTER and one.status in (Status.RUNNING, Status.DONE, Status.UNKNOWN):
             return one.attempted
+    if state.began is not None and state.opened is not None:
+        ago = state.opened.utc_ns - state.began.earliest
+        return replace(state.opened, utc_ns=state.began.earliest, mono_ns=state.opened.mono_ns - ago)
     return None
 
 

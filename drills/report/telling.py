@@ -70,7 +70,14 @@ def _gated(body: ev.Gated, *_: object) -> str | None:
 
 @tell.register(ev.Watching)
 def _watching(body: ev.Watching, *_: object) -> str:
+    if body.process == ev.RING:
+        return f"observer {body.observer}: what its ring holds of the time before is taken over"
     return f"observer {body.observer}: watching"
+
+
+@tell.register(ev.Began)
+def _began(body: ev.Began, *_: object) -> str:
+    return body.sentence()
 
 
 @tell.register(ev.Ready)

@@ -7,12 +7,13 @@ and read by the thousand, and because ``drills status`` must not spend its time 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
 
-from drills.clock import Stamp
+from drills.clock import NS, Stamp
 from drills.timeline.facts import Before, Facts, Receipt
 
 
@@ -67,13 +68,32 @@ class Gated(msgspec.Struct, frozen=True):
     advises: bool = False
 
 
+RING = "ring"
+
+
 class Watching(msgspec.Struct, frozen=True):
-    """An observer process has been started (or adopted after a crash)."""
+    """An observer process has been started (or adopted after a crash).
+
+    ``process`` RING: nobody was started; the file is what an observer of before the drill kept in its ring.
+    """
 
     observer: str
     file: str
     pid: int
     process: str
+
+
+class Began(msgspec.Struct, frozen=True):
+    """A person says when the disaster began: between two moments, nanoseconds of UTC."""
+
+    earliest: int
+    latest: int
+    by: str
+
+    def sentence(self) -> str:
+        """Say it, and who said it."""
+        ends = [datetime.fromtimestamp(one / NS, UTC) for one in (self.earliest, self.latest)]
+        return f"disaster declared by {self.by}: {ends[0]:%Y-%m-%dT%H:%M:%SZ}..{ends[1]:%H:%M:%SZ}"
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -284,6 +304,7 @@ Body: TypeAlias = (
     | Resumed
     | Gated
     | Watching
+    | Began
     | Started
     | Looked
     | Retried
