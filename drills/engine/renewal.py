@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from drills.engine.state import State
     from drills.work import Place
 
+FIRST_S: Final = 0.25
 AGAIN_S: Final = 2.0
-"""How often the call is made again with credentials read anew: one refused call each time."""
+"""How often the call is made again with credentials read anew, one refused call each time: sooner at first."""
 
 
 class Renewable(Protocol):
@@ -63,7 +64,7 @@ class Renewal:
 
     def through(self, step: Step, call: Callable[[], Any], limit_s: float, token: Waiter | None) -> Any:
         """Call, and wait up to ``limit_s`` for credentials; then, or when ``token`` is set, the refusal is raised."""
-        begun, waited = self._clock.now(), False
+        begun, waited, again_s = self._clock.now(), False, FIRST_S
         while True:
             try:
                 answer = call()
@@ -75,8 +76,9 @@ class Renewal:
                     waited = True
                     place = self._state.plan.place(step.place)
                     self._tell(ev.CredentialsEnded(step.id, place.name, str(error), self._accounts.renewal(place)))
-                if not self._wait(step, limit_s - self._clock.now().since(begun), token):
+                if not self._wait(step, again_s, limit_s - self._clock.now().since(begun), token):
                     raise
+                again_s = min(2 * again_s, AGAIN_S)
                 self._accounts.renew(self._state.plan.place(step.place))
             else:
                 self._back(step, waited=waited)
@@ -93,11 +95,11 @@ class Renewal:
             return self._accounts.worked(self._state.plan.place(step.place)) or self._state.resumed
         return isinstance(cause, Expired)
 
-    def _wait(self, step: Step, left_s: float, token: Waiter | None) -> bool:
+    def _wait(self, step: Step, seconds: float, left_s: float, token: Waiter | None) -> bool:
         """Wait a moment before the next try; False when there is no time for one, or nobody waits for it."""
         if left_s <= AGAIN_S or token is None or self._unwanted(step):
             return False
-        return not token.wait(AGAIN_S) and not self._unwanted(step)
+        return not token.wait(seconds) and not self._unwanted(step)
 
     def _unwanted(self, step: Step) -> bool:
         """Say whether the drill has turned back before the step began."""
