@@ -368,6 +368,7 @@ NOT_IN_THESE_CASES = {
 def test_a_work_needs_the_permissions_it_declares_and_no_others(world: World, make: Callable[[World], Case]) -> None:
     case = make(world)
     work, begun = case.work, len(world.calls)
+    work.targets(world.read)
     before = work.capture(world.read)
     work.already(world.read)
     receipt = work.perform(world.write, before)

@@ -118,7 +118,7 @@ class Spot:
 def resources(action: str, spot: Spot, fields: Mapping[str, Json]) -> tuple[str, ...]:
     """Give the ARNs that a step with these fields touches by an action; empty when they cannot be told."""
     if action in {"secretsmanager:GetSecretValue", "ssm:GetParameter"}:
-        return tuple(_secrets(action.partition(":")[0], spot, fields))
+        return tuple(sorted(set(_secrets(action.partition(":")[0], spot, fields))))
     found: list[str] = []
     for pattern in PATTERNS.get(action, ()):
         found += _filled(pattern, spot, fields)

@@ -78,7 +78,7 @@ NO_CAPACITY: Final = frozenset(
 )
 """EC2 answers these with status 500, yet they are a considered no."""
 
-DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
+DENIED: Final = frozenset({"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
 
 LONGEST: Final = 400
 """Characters of a message that are kept: a broken proxy answers with a whole page."""

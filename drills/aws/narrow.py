@@ -21,7 +21,6 @@ SECRET_READS: Final = frozenset({"secretsmanager:GetSecretValue", "ssm:GetParame
 OWN: Final = (
     "ssm:DeleteParameter",
     "ssm:DeleteParameters",
-    "ssm:DescribeParameters",
     "ssm:GetParameter",
     "ssm:GetParameterHistory",
     "ssm:GetParameters",
@@ -64,11 +63,12 @@ def narrow(needed: Needed, *, writes: bool) -> Narrowed:
     (``rds:Describe*``); if that is too long as well, none: nothing is left out to make it fit.
     """
     actions = needed.actions if writes else needed.reads()
-    exact = _policy(sorted(actions), own=needed.own)
+    own = [one for one in OWN if needed.own and (writes or is_read(one))]
+    exact = _policy(sorted(actions), own)
     if len(exact) <= LONGEST:
         return Narrowed(exact, f"narrowed to {len(actions)} actions")
     grouped = sorted(_grouped(actions))
-    together = _policy(grouped, own=needed.own)
+    together = _policy(grouped, own)
     if len(together) <= LONGEST:
         return Narrowed(together, f"narrowed to {len(actions)} actions, reads of one service by their verb")
     why = f"a session policy for {len(actions)} actions has {len(together)} characters, and STS takes {LONGEST}"
@@ -85,10 +85,10 @@ def _grouped(actions: Iterable[str]) -> set[str]:
     return found
 
 
-def _policy(actions: list[str], *, own: bool) -> str:
+def _policy(actions: list[str], own: list[str]) -> str:
     statements: list[dict[str, object]] = [{"Effect": "Allow", "Action": actions, "Resource": "*"}] if actions else []
     if own:
-        statements.append({"Effect": "Allow", "Action": list(OWN), "Resource": OWN_RESOURCE})
+        statements.append({"Effect": "Allow", "Action": own, "Resource": OWN_RESOURCE})
     if not statements:
         # An empty list of statements is no policy. This one allows what needs no permission anyway.
         statements = [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]

@@ -160,7 +160,7 @@ class _Maker:
         self.storm: Storm | None = None
         self.worked = False
         self._lock = lock
-        self._boto: dict[bool, Any] = {}
+        self._boto: dict[Any, Any] = {}
         self._made: dict[tuple[str, bool | None], Any] = {}
 
     def client(self, service: str, place: Place, *, writes: bool) -> Any:
@@ -209,12 +209,14 @@ class _Maker:
     def _create(self, service: str, *, attempts: int, writes: bool) -> Any:
         import boto3
 
-        if writes not in self._boto:
-            core = self.holder.core(writes=writes)
-            self._boto[writes] = boto3.Session(botocore_session=core, region_name=self.place.region)
+        core = self.holder.core(writes=writes)
+        if (
+            core not in self._boto
+        ):  # where both sessions have one core, two boto3 sessions would give it all hooks twice
+            self._boto[core] = boto3.Session(botocore_session=core, region_name=self.place.region)
         # Who the caller is is asked where STS surely lives, never in the region that may be the impaired one.
         region = self.holder.sts_region if service == "sts" else self.place.region
-        made = self._boto[writes].client(
+        made = self._boto[core].client(
             service,
             region_name=region,
             endpoint_url=self.place.endpoint_url,

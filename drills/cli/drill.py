@@ -129,13 +129,19 @@ def _world(
 @click.option("--env", "environment", required=True, help="The environment to bind to.")
 @_to
 @_set
+@click.option("--iam", is_flag=True, help="Print the IAM policies that it needs, and nothing more; asks nobody.")
 @_output
-def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], output: str) -> None:
+def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], *, iam: bool, output: str) -> None:
     """Show what `run` would do, where, with which permissions, and what would refuse. Makes no write."""
     from drills.report import plan_view
 
     wish = Wish(runbook, environment, to_site, settings)
     book, place = wish.files()
+    if iam:
+        from drills.cli.iam import show_policies
+
+        click.echo(show_policies(book, place, wish, output=output))
+        return
     if place.model.kind.value == "sandbox":
         sites = declared_direction(place, to_site)
         compiled = Bound(book, place, *sites, declared_world(place)).plan(wish, Mode.REHEARSE, ask=False)

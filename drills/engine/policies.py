@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from drills.aws import arns
-from drills.aws.narrow import OWN, OWN_RESOURCE, is_read
+from drills.aws.narrow import OWN, is_read
 from drills.engine.gates.table import GATES
 from drills.engine.permissions import needed
 
@@ -24,7 +24,21 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 6144
 """Characters of a managed policy, white space not counted (IAM and STS quotas)."""
-Document = dict[str, Any]
+ATTACHED: Final = 10
+"""Managed policies that a role holds by default."""
+NEVER: Final = (
+    "backup:DeleteBackupVault",
+    "backup:DeleteRecoveryPoint",
+    "backup:PutBackupVaultLockConfiguration",
+    "kms:DisableKey",
+    "kms:ScheduleKeyDeletion",
+    "route53:DeleteHostedZone",
+    "s3:DeleteBucket",
+)
+"""What no drill ever does, as IAM names it."""
+
+_HOLDERS: Final = ("secretsmanager", "ssm")
+Document: TypeAlias = "dict[str, Any]"
 """A policy document, as IAM reads it."""
 
 
@@ -47,26 +61,40 @@ class RolePolicies:
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """What binds a statement: actions with the same key stand in one."""
+class _Bounds:
+    """What binds a grant beside its resources."""
 
     reads: bool
-    resources: tuple[str, ...]
     tags: tuple[tuple[str, str], ...] = ()
-    regional: bool = True
+    regional: bool = False
     via: bool = False
 
 
 @dataclass(slots=True)
 class _Grants:
-    actions: dict[_Key, set[str]] = field(default_factory=dict[_Key, set[str]])
-    regions: dict[_Key, set[str]] = field(default_factory=dict[_Key, set[str]])
+    resources: dict[tuple[_Bounds, str], set[str]] = field(default_factory=dict[tuple[_Bounds, str], set[str]])
+    regions: set[str] = field(default_factory=set[str])
     wide: dict[str, str] = field(default_factory=dict[str, str])
 
-    def add(self, key: _Key, action: str, region: str) -> None:
-        """Grant one more action under a key."""
-        self.actions.setdefault(key, set()).add(action)
-        self.regions.setdefault(key, set()).add(region)
+    def add(
+        self, action: str, resources: Iterable[str], region: str, *, tags: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Grant an action on some resources; on ``*`` it is bound to the regions where that means something."""
+        found = tuple(resources)
+        wide = found == ("*",)
+        service = action.partition(":")[0]
+        via = action == "kms:Decrypt"
+        bounds = _Bounds(is_read(action), tags, wide and not via and service not in arns.GLOBAL, via)
+        self.resources.setdefault((bounds, action), set()).update(found)
+        self.regions.add(region)
+
+    def grouped(self) -> Iterator[tuple[_Bounds, tuple[str, ...], list[str]]]:
+        """Give actions together that have the same bounds and the same resources: reads first."""
+        found: dict[tuple[_Bounds, tuple[str, ...]], list[str]] = {}
+        for (bounds, action), resources in sorted(self.resources.items(), key=lambda item: item[0][1]):
+            found.setdefault((bounds, tuple(sorted(resources))), []).append(action)
+        for (bounds, resources), actions in sorted(found.items(), key=lambda item: (not item[0][0].reads, item[1])):
+            yield bounds, resources, actions
 
 
 def policies(plans: Iterable[Plan]) -> tuple[RolePolicies, ...]:
@@ -76,7 +104,7 @@ def policies(plans: Iterable[Plan]) -> tuple[RolePolicies, ...]:
         wanted = needed(plan)
         for place in plan.places:
             grants = found.setdefault((place.account, place.role or ""), _Grants())
-            steps = [step for step in plan.steps if step.place == place.name]
+            steps = [step for step in (*plan.steps, *plan.recovery_points) if step.place == place.name]
             for step in steps:
                 for action in step.permissions:
                     _grant(grants, action, place, step, plan)
@@ -86,33 +114,28 @@ def policies(plans: Iterable[Plan]) -> tuple[RolePolicies, ...]:
     return tuple(
         RolePolicies(account, role, _split(_statements(grants)), _wide(grants))
         for (account, role), grants in found.items()
-        if grants.actions
+        if grants.resources
     )
 
 
 def _grant(grants: _Grants, action: str, place: Place, step: Step, plan: Plan) -> None:
-    spot = arns.Spot(place.account, place.region)
-    resources = arns.resources(action, spot, step.params) or ("*",)
-    regional = action.partition(":")[0] not in arns.GLOBAL
+    resources = arns.resources(action, arns.Spot(place.account, place.region), step.params) or ("*",)
     tags: tuple[tuple[str, str], ...] = ()
     if action in arns.TAGGED and plan.scope is not None and not _by_id(plan.scope.allow, step.params):
         tags = tuple(sorted((key, str(value)) for key, value in plan.scope.tags.items()))
     if resources == ("*",):
         grants.wide.setdefault(action, _why(action))
-    via = action == "kms:Decrypt"
-    grants.add(_Key(is_read(action), resources, tags, regional, via), action, place.region)
+    grants.add(action, resources, place.region, tags=tags)
 
 
 def _by_id(allow: Iterable[str], fields: Mapping[str, Json]) -> bool:
     """Say whether a step's target may be one that is allowed by its id, and so need not carry the tags."""
-    allowed = set(allow)
-    texts = {one for value in fields.values() for one in (value if isinstance(value, list) else [value])}  # pyright: ignore[reportUnhashable] - only texts are kept below
-    return bool(allowed & {one for one in texts if isinstance(one, str)})
+    texts = [one for value in fields.values() for one in (value if isinstance(value, list) else [value])]
+    return any(one in texts for one in allow)
 
 
 def _secrets(grants: _Grants, actions: Iterable[str], place: Place, plan: Plan) -> None:
     """Grant reading the secrets that steps and observers name."""
-    spot = arns.Spot(place.account, place.region)
     texts = [value for step in plan.steps if step.place == place.name for value in step.params.values()]
     if place.name == plan.to_site:
         texts += [text for one in plan.data for text in (one.write, one.read)]
@@ -120,24 +143,23 @@ def _secrets(grants: _Grants, actions: Iterable[str], place: Place, plan: Plan) 
     for action in actions:
         if action == "kms:Decrypt":
             grants.wide.setdefault(action, _why(action))
-            grants.add(_Key(reads=True, resources=("*",), via=True), action, place.region)
+            grants.add(action, ["*"], place.region)
         elif action in {"secretsmanager:GetSecretValue", "ssm:GetParameter"}:
-            found = arns.resources(action, spot, fields)
+            found = arns.resources(action, arns.Spot(place.account, place.region), fields)
             if found:
-                grants.add(_Key(reads=True, resources=found), action, place.region)
+                grants.add(action, found, place.region)
 
 
 def _own(grants: _Grants, place: Place, plan: Plan) -> None:
     """Grant what gates read by, and drills' own parameters in the home region."""
     for gate in GATES:
         for action in gate.permissions:
-            if action not in {"sts:GetCallerIdentity", "sts:AssumeRole"}:
-                grants.wide.setdefault(action, f"the gate {gate.name!r} asks before the drill")
-                regional = action.partition(":")[0] not in arns.GLOBAL
-                grants.add(_Key(is_read(action), ("*",), regional=regional), action, place.region)
+            if not action.startswith("sts:"):  # the caller's own business, before there is a role
+                grants.wide.setdefault(action, f"the gate {gate.name!r} asks it before the drill")
+                grants.add(action, ["*"], place.region)
     for action in OWN:
-        resource = OWN_RESOURCE.replace("*:ssm:*:*", f"{arns.Spot('', place.region).partition}:ssm:{plan.home}:*")
-        grants.add(_Key(is_read(action), (resource,), regional=False), action, plan.home)
+        partition = arns.Spot("", place.region).partition
+        grants.add(action, [f"arn:{partition}:ssm:{plan.home}:{place.account}:parameter/drills/*"], place.region)
 
 
 def _why(action: str) -> str:
@@ -155,25 +177,21 @@ def _wide(grants: _Grants) -> tuple[Wide, ...]:
 
 def _statements(grants: _Grants) -> Iterator[Document]:
     """Write the statements: reads, then changes, then what is denied always."""
-    order = sorted(grants.actions, key=lambda key: (not key.reads, key.resources, key.tags, key.regional, key.via))
-    for number, key in enumerate(order, 1):
-        conditions: dict[str, dict[str, list[str] | str]] = {}
-        if key.regional and not key.via:
-            conditions["aws:RequestedRegion"] = {"StringEquals": sorted(grants.regions[key])}
-        for name, value in key.tags:
-            conditions[f"aws:ResourceTag/{name}"] = {"StringEquals": value}
-        if key.via:
-            hosts = [f"{name}.{one}.amazonaws.com" for name in ("secretsmanager", "ssm") for one in grants.regions[key]]
-            conditions["kms:ViaService"] = {"StringEquals": sorted(hosts)}
-        equals = {name: one["StringEquals"] for name, one in conditions.items()}
+    regions = sorted(grants.regions)
+    for number, (bounds, resources, actions) in enumerate(grants.grouped(), 1):
+        equals: dict[str, list[str] | str] = {f"aws:ResourceTag/{name}": value for name, value in bounds.tags}
+        if bounds.regional:
+            equals["aws:RequestedRegion"] = regions
+        if bounds.via:
+            equals["kms:ViaService"] = [f"{name}.{one}.amazonaws.com" for name in _HOLDERS for one in regions]
         yield {
-            "Sid": f"{'Read' if key.reads else 'Change'}{number}",
+            "Sid": f"{'Read' if bounds.reads else 'Change'}{number}",
             "Effect": "Allow",
-            "Action": sorted(grants.actions[key]),
-            "Resource": list(key.resources),
+            "Action": actions,
+            "Resource": list(resources),
             **({"Condition": {"StringEquals": equals}} if equals else {}),
         }
-    yield {"Sid": "Never", "Effect": "Deny", "Action": sorted(never()), "Resource": ["*"]}
+    yield {"Sid": "Never", "Effect": "Deny", "Action": sorted(NEVER), "Resource": ["*"]}
 
 
 def size(document: Document) -> int:
@@ -214,9 +232,7 @@ def _halves(statement: Document) -> list[Document]:
 
 def trust(caller: str, external_id: str | None) -> Document:
     """Give an example of a trust policy: who may assume the role (``caller``: an ARN), and as what."""
-    condition: dict[str, Any] = {"StringLike": {"sts:RoleSessionName": "*"}}
-    if external_id:
-        condition["StringEquals"] = {"sts:ExternalId": external_id}
+    asked = {"Condition": {"StringEquals": {"sts:ExternalId": external_id}}} if external_id else {}
     return _document(
         [
             {
@@ -224,7 +240,7 @@ def trust(caller: str, external_id: str | None) -> Document:
                 "Effect": "Allow",
                 "Principal": {"AWS": caller},
                 "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
-                "Condition": condition,
+                **asked,
             }
         ]
     )

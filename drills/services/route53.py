@@ -49,6 +49,7 @@ class FailoverTo(ActionSpec):
         "route53:ChangeResourceRecordSets",
         "route53:ListHostedZonesByName",
         "route53:ListResourceRecordSets",
+        "route53:ListTagsForResource",
     )
 
     zone: str = Field(default="", description="Hosted zone: id or name.")

@@ -64,6 +64,7 @@ class Isolate(FaultSpec):
         "ec2:CreateTags",
         "ec2:DeleteNetworkAcl",
         "ec2:DescribeNetworkAcls",
+        "ec2:DescribeVpcs",
         "ec2:ReplaceNetworkAclAssociation",
     )
     evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.REPLICATION_CUT})
