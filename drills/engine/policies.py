@@ -154,7 +154,7 @@ def _own(grants: _Grants, place: Place, plan: Plan) -> None:
     """Grant what gates read by, and drills' own parameters in the home region."""
     for gate in GATES:
         for action in gate.permissions:
-            if not action.startswith("sts:"):  # the caller's own business, before there is a role
+            if action not in OWN and not action.startswith("sts:"):  # the caller's own, before there is a role
                 grants.wide.setdefault(action, f"the gate {gate.name!r} asks it before the drill")
                 grants.add(action, ["*"], place.region)
     for action in OWN:
