@@ -16,7 +16,7 @@ from drills.engine import decide, drive
 from drills.engine.execute import Means, NoObservers, NoWarden
 from drills.engine.plan import Mode
 from drills.engine.state import State
-from drills.errors import Refused
+from drills.errors import JournalError, Refused
 from drills.runtime.inbox import Inbox, person, say
 from drills.runtime.journal import Journal
 from drills.runtime.local import LocalRun
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from drills.engine.points import Points
     from drills.log import Log
     from drills.runtime.warden import Warden
+
+
+OURSELVES = "drills"
+ALTERED = "the evidence is not what was sealed"
+"""How the note begins that keeps a drill from being judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ def take_over(
     ``JournalError`` if one still drives it; ``Refused`` if another drill holds its target.
     """
     with Journal.take(folder) as journal:
-        state = journal.state()
+        events, state = journal.told()
         gone = bool(state.plan.world) and not world_alive(state.plan)
         watching = warden(state.plan) if warden is not None and not gone else None
         claimed = (watching.begin(again=True),) if watching is not None else ()
@@ -151,10 +156,22 @@ def take_over(
             bodies = drive.resumption(inbox.fetch(state.inbox), person(), os.getpid())
         if gone:
             bodies.append(ev.WorldGone("the sandbox that this drill ran in has ended; nothing is owed"))
+        altered = _altered_evidence(folder, events)
+        if altered:
+            bodies.append(ev.Told(ev.Word.NOTE, OURSELVES, 0, note=f"{ALTERED}: {altered}"))
         _write(journal, state, show, (*bodies, *claimed))
         rehearsed = state.plan.world and state.plan.mode is Mode.INCIDENT
         imposed = (lambda: outside(state.plan)) if rehearsed else None
         return _drive(journal, state, accounts, show, imposed, watching)
+
+
+def _altered_evidence(folder: Path, events: Sequence[ev.Event]) -> str:
+    """Say which evidence was altered since it was sealed, before it is sealed again; what grew since is let be."""
+    if not any(isinstance(event.body, ev.Sealed) for event in events):
+        return ""
+    from drills.report.verify import broken_evidence
+
+    return broken_evidence(folder, events, may_grow=True)
 
 
 def _drive(
@@ -229,6 +246,9 @@ def _judged(folder: Path, state: State) -> Facts:
         return Facts()
     from drills.report.judging import judged_claims
 
+    altered = [note for _, by, note in state.notes if by == OURSELVES and note.startswith(ALTERED)]
+    if altered:
+        raise JournalError(altered[0])
     return judged_claims(folder, state)
 
 

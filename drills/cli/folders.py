@@ -123,7 +123,7 @@ def damaged(file: Path, error: Exception) -> JournalError:
     reason = str(error) if isinstance(error, JournalError | sqlite3.Error) else f"its events do not fit ({error!r})"
     if isinstance(error, JournalError) and "event" in reason and str(file) in reason:
         return error
-    reason = reason.removeprefix(f"{file}: ")
+    reason = reason.removeprefix(f"{file}: ").partition(" with text ")[0]  # SQLite would quote the whole line
     readable = _readable(file)
     upto = f"its events can be read up to {readable}" if readable else "no event of it can be read"
     return JournalError(f"{file}: {reason}; {upto}")
@@ -136,7 +136,7 @@ def _readable(file: Path) -> int:
         with closing(_reading(file)) as db:
             for _ in db.execute("select seq, line from events order by seq"):
                 count += 1
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):
         pass
     return count
 
@@ -152,7 +152,7 @@ def _opened_ns(folder: Path) -> int:
             row = db.execute("select json_extract(line, '$.at.utc_ns') from events where seq = 1").fetchone()
         if row is not None and isinstance(row[0], int):
             return row[0]
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):
         pass
     try:
         return (folder / JOURNAL).stat().st_mtime_ns
@@ -170,14 +170,19 @@ class Ends:
 
 
 def ends(folder: Path) -> Ends | None:
-    """Read the first and the last line; None when there is none. The chain is not checked: ``read`` does that."""
+    """Read the first and the last line, if the chain between them holds; None when there is none."""
+    from drills.timeline.chain import broken_at
+
     file = folder / JOURNAL
     try:
         with closing(_reading(file)) as db:
-            rows = db.execute(
-                "select line, json_extract(line, '$.kind') = 'Finished' from events "
-                "where seq in (1, (select max(seq) from events)) order by seq"
-            ).fetchall()
-    except sqlite3.Error as error:
+            rows = db.execute("select seq, line, link from events order by seq").fetchall()
+            over = db.execute(
+                "select json_extract(line, '$.kind') = 'Finished' from events order by seq desc limit 1"
+            ).fetchone()
+        broken = broken_at(rows)
+    except (sqlite3.Error, UnicodeError, TypeError) as error:
         raise damaged(file, error) from error
-    return Ends(rows[0][0], rows[-1][0], bool(rows[-1][1])) if rows else None
+    if broken is not None:
+        raise damaged(file, JournalError(f"{file}: event {broken} was changed after it was written"))
+    return Ends(rows[0][1], rows[-1][1], bool(over[0])) if rows else None

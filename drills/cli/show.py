@@ -43,10 +43,15 @@ def _json(value: object) -> None:
 
 
 def result_of(drill: folders.Drill) -> DrillResult:
-    """Compute what a report tells of a drill that was read."""
-    from drills.report.result import Source, summarize
+    """Compute what a report tells of a drill that was read; what was claimed of evidence that is gone is unproven."""
+    from drills.report.result import Source, summarize, unproven
+    from drills.report.verify import broken_evidence
 
-    return summarize(drill.events, drill.state, source=Source(str(drill.folder), drill.head, drill.driven))
+    source = Source(str(drill.folder), drill.head, drill.driven)
+    why = broken_evidence(drill.folder, drill.events) if drill.state.finished is not None else ""
+    if why:
+        return unproven(drill.events, drill.state, source, why)
+    return summarize(drill.events, drill.state, source=source)
 
 
 # -- status ------------------------------------------------------------------------------------------------

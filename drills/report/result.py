@@ -5,7 +5,7 @@ Moments are UTC ISO 8601 strings, durations seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -181,6 +181,15 @@ def summarize(
         events=state.count,
         source=source,
     )
+
+
+def unproven(events: Sequence[ev.Event], state: State, source: Source, why: str) -> DrillResult:
+    """Compute what a report tells of a drill whose evidence is no longer what it was judged by."""
+    told = summarize(events, state, Facts(error=why), source)
+    if state.finished is None or state.finished.status not in (decide.Ending.MET, decide.Ending.MISSED):
+        return told
+    word = decide.Ending.UNPROVEN
+    return replace(told, status=word.value, exit_code=decide.EXIT_CODES[word], meaning=standing.MEANINGS[word], why=why)
 
 
 def _iso(stamp: Stamp | None) -> str | None:

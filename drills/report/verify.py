@@ -83,6 +83,15 @@ def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) ->
     return Verification(folder.resolve().name, len(events), head, tuple(checks))
 
 
+def broken_evidence(folder: Path, events: Sequence[ev.Event], *, may_grow: bool = False) -> str:
+    """Say which evidence is no longer what the drill was judged by; empty when all of it is.
+
+    ``may_grow``: an observer may still write, so evidence never sealed, or longer than when it was, is let be.
+    """
+    found = _evidence([_located(event, folder) for event in events], may_grow=may_grow)
+    return "; ".join(f"{one.name}: {one.detail}" for one in found if one.ok is not True)
+
+
 def _located(event: ev.Event, folder: Path) -> ev.Event:
     """Look for evidence beside the journal first, so that a copied drill is verified by its own files."""
     body = event.body
@@ -95,27 +104,31 @@ def _located(event: ev.Event, folder: Path) -> ev.Event:
 # -- evidence ----------------------------------------------------------------------------------------------
 
 
-def _evidence(events: Sequence[ev.Event]) -> Iterator[Check]:
+def _evidence(events: Sequence[ev.Event], *, may_grow: bool = False) -> Iterator[Check]:
     """Compare every observer's file with the last seal it was given."""
     files = {one.body.file: one.body.observer for one in events if isinstance(one.body, ev.Watching)}
     seals = {one.body.file: one.body for one in events if isinstance(one.body, ev.Sealed)}
     for file, observer in files.items():
         name = f"evidence of {observer}"
         if file in seals:
-            yield _sealed(name, seals[file])
+            yield _sealed(name, seals[file], may_grow=may_grow)
+        elif may_grow:
+            continue
         elif Path(file).exists():
             yield Check(name, ok=None, detail=f"{file} was never sealed: nothing says what it held")
         else:
             yield Check(name, ok=False, detail=f"{file} is missing, and was never sealed")
 
 
-def _sealed(name: str, said: ev.Sealed) -> Check:
+def _sealed(name: str, said: ev.Sealed, *, may_grow: bool) -> Check:
     if not Path(said.file).exists():
         return Check(name, ok=False, detail=f"{said.file} is missing; it was sealed with {said.rows:,} rows")
     try:
         found = seal(Path(said.file))
     except UNFIT as error:
         return Check(name, ok=False, detail=f"{said.file} cannot be read: {error}")
+    if may_grow and found.rows > said.rows:
+        return Check(name, ok=True, detail=f"{found.rows - said.rows:,} rows more than when it was sealed")
     now: dict[str, Json] = {
         "rows": found.rows,
         "first": found.first,

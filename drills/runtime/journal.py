@@ -14,7 +14,7 @@ from drills.engine.plan import Plan
 from drills.engine.state import State
 from drills.errors import JournalError
 from drills.runtime.folder import JOURNAL as FILE
-from drills.timeline import codec
+from drills.timeline import chain, codec
 from drills.timeline.events import Event, Opened
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Journal:
         self.folder = folder
         self._db = db
         self._lock = lock
-        self._head = codec.GENESIS
+        self._head = chain.GENESIS
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -90,7 +90,7 @@ class Journal:
         head = self._head
         for event in events:
             line = codec.dump_event(event.seq, event.at, event.body)
-            head = codec.link(head, line)
+            head = chain.link(head, line)
             rows.append((event.seq, line, head))
         try:
             self._db.execute("begin immediate")
@@ -108,14 +108,14 @@ class Journal:
             ).fetchall()
         except sqlite3.Error as error:
             raise JournalError(f"{self.folder / FILE}: {error}") from error
-        head, expected, events = codec.GENESIS, after or 1, list[Event]()
+        head, expected, events = chain.GENESIS, after or 1, list[Event]()
         for seq, line, link in rows:
             if after and seq == after:
                 head, expected = link, after + 1
                 continue
             if seq != expected:
                 raise JournalError(f"{self.folder / FILE}: event {expected} is missing")
-            head = codec.link(head, line)
+            head = chain.link(head, line)
             if head != link:
                 raise JournalError(f"{self.folder / FILE}: event {seq} was changed after it was written")
             event = codec.load_event(line)

@@ -5,7 +5,6 @@ The text is the fact: it is hashed as it stands, and never written again from th
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import msgspec
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BODIES: dict[str, type[Body]] = {body.__name__: body for body in get_args(Body)}
-GENESIS = "0" * 64
 
 
 def _write(value: object) -> object:
@@ -85,8 +83,3 @@ def load_event(text: str) -> Event:
         message = f"event {line.seq} carries no moment: {error}"
         raise JournalError(message) from error
     return Event(line.seq, at, load(body, bytes(line.body).decode()))
-
-
-def link(previous: str, text: str) -> str:
-    """Chain one line to the one before it: SHA-256 over both, as hex."""
-    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
