@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from drills.aws.classify import mapped
+from drills.errors import Rejected
 from drills.aws.place import Place
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def parameter(environment: str) -> str:
 
 def home_of(plan: Plan) -> Place:
     """Give where a drill reads the flag: the surviving site's account, in the home region."""
-    return replace(plan.place(plan.to_site), region=plan.home)
+    place = next((one for one in plan.places if one.name == plan.to_site), None)
+    if place is None:
+        raise Rejected(f"the plan of {plan.runbook} names no place called {plan.to_site}")
+    return replace(place, region=plan.home)
 
 
 def raise_flag(client: SSMClient, halt: Halt) -> None:

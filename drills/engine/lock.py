@@ -117,6 +117,8 @@ def home_of(plan: Plan) -> Place:
 
     It does not depend on the direction, so that a drill one way excludes a drill the other way.
     """
+    if not plan.places:
+        raise Rejected(f"the plan of {plan.runbook} names no place")
     return replace(plan.places[0], region=plan.home)
 
 
