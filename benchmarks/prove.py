@@ -22,6 +22,7 @@ BARS: dict[str, tuple[str, ...]] = {
     "compare": ("compare.py",),
     "kills": ("kills.py", "--kills", "50"),
     "storms": ("storms.py", "--drills", "1000"),
+    "crashes": ("crashes.py",),
     "fuzz": ("fuzz.py", "--files", "5000", "--drills", "5000"),
     "rehearsals": ("rehearsals.py", "rehearsals", "--runs", "20"),
     "rehearsals-incident": ("rehearsals.py", "rehearsals-incident", "--runs", "10", "--as", "incident"),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from drills.aws.classify import mapped
-from drills.errors import Rejected
 from drills.aws.place import Place
+from drills.errors import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
