@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from drills.engine.budget import critical_path, worst_s
-from drills.engine.compile import active_steps, check_bound, compile_plan
+from drills.engine.compile import check_bound, compile_plan
+from drills.engine.environment_probes import active_steps
 from drills.engine.outputs import bind_outputs
 from drills.engine.plan import Finally, Mode, OnFailure, Plan, Section
 from drills.errors import Invalid, Refused, Rejected, Usage

@@ -66,7 +66,7 @@ def test_the_committed_schema_is_the_current_one(what: str) -> None:
 
 def test_a_wrong_name_in_the_environment_is_told_at_the_runbook_line(tmp_path: Path) -> None:
     place = tmp_path / "place.yaml"
-    text = (ROOT / "environments/staging.example.yaml").read_text(encoding="utf-8").replace("  zone: ", "  zoen: ")
+    text = (ROOT / "environments/staging.example.yaml").read_text(encoding="utf-8").replace("  zone: Z0", "  zoen: Z0")
     place.write_text(text, encoding="utf-8")
     result = CliRunner().invoke(check, ["warm-standby", "--env", str(place)])
     lines = (ROOT / "runbooks/warm-standby.yaml").read_text(encoding="utf-8").splitlines()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from drills import __version__
+from drills.aws.forbidden import refuse_forbidden
 from drills.aws.holder import Holder, Standing, Terms
 from drills.aws.narrow import Needed
 from drills.aws.place import Place
@@ -169,7 +170,9 @@ class _Maker:
             key = (service, writes)
             if key not in self._made:
                 made = self._create(service, attempts=1 if writes else READ_ATTEMPTS, writes=writes)
-                if not writes:
+                if writes:
+                    made.meta.events.register_first("before-parameter-build", refuse_forbidden)
+                else:
                     made.meta.events.register_first("before-call", refuse_writes)
                 self._listen(made, place, writes=writes)
                 self._made[key] = made

@@ -98,7 +98,7 @@ def direction(
     """Find which site is active, by asking; refuse on doubt, but in an incident take a person's word for it."""
     from drills import catalog
     from drills.engine.bind import places_of
-    from drills.engine.compile import active_steps
+    from drills.engine.environment_probes import active_steps
     from drills.engine.gates.direction import direction as ask_sites
 
     sites = list(place.model.sites)

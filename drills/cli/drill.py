@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from drills.cli.asking import Meant, asked, before_direction, confirmed
 from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
 from drills.engine.plan import Mode
 from drills.errors import Refused, Usage
@@ -20,11 +19,9 @@ from drills.timeline import events as ev
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from drills.aws.sessions import Accounts
     from drills.engine.plan import Plan
     from drills.runbook.load import LoadedEnvironment
     from drills.runbook.world import SandboxValues
-    from drills.timeline.events import Gated
 
 OPENED_WITHIN_S = 120.0
 """How long a drill in the background may take to bring up its sandbox and open its journal."""
@@ -147,9 +144,9 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
         compiled = Bound(book, place, *sites, declared_world(place)).plan(wish, Mode.REHEARSE, ask=False)
         click.echo(plan_view.show_plan(compiled, output=output))
         return
-    sites = direction(place, None, to_site, Mode.RUN, _before_direction(place, to_site, Mode.RUN))
+    sites = direction(place, None, to_site, Mode.RUN, before_direction(place, to_site, Mode.RUN))
     compiled = Bound(book, place, *sites).plan(wish, Mode.RUN, ask=False)
-    answers = _asked(compiled)
+    answers = asked(compiled)
     click.echo(plan_view.show_plan(compiled, answers, output=output))
     if any(answer.ok is not True and not answer.advises for answer in answers):
         raise SystemExit(Refused.exit_code)
@@ -230,13 +227,13 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     book, place = wish.files()
     if place.model.kind.value == "sandbox":
         raise Usage(f"{wish.environment} is a sandbox: use `drills rehearse {wish.runbook}`")
-    sites = direction(place, None, wish.to_site, mode, _before_direction(place, wish.to_site, mode))
+    sites = direction(place, None, wish.to_site, mode, before_direction(place, wish.to_site, mode))
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
-    answers = _asked(compiled, takeover=meant.takeover)
+    answers = asked(compiled, takeover=meant.takeover)
     for answer in answers:
         click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
     refuse(answers, mode)
-    _confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())
+    confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
@@ -252,51 +249,6 @@ def _began(text: str) -> tuple[ev.Began, ...]:
     from drills.runtime.inbox import person
 
     return (ev.Began(*read_began(text, SystemClock().now().utc_ns), person()),)
-
-
-def _aloud(told: str) -> None:
-    click.echo(told, err=True)
-
-
-def _before_direction(place: LoadedEnvironment, to_site: str, mode: Mode) -> Accounts:
-    """Give the accounts that ask which site is active: STS at the site that is to take over, else at home."""
-    from drills.aws.holder import Terms
-    from drills.aws.sessions import Accounts
-
-    model = place.model
-    taking_over = model.sites.get(to_site)
-    glass = model.break_glass.profile if model.break_glass and mode is Mode.INCIDENT else ""
-    region = taking_over.region if taking_over else model.home
-    return Accounts(terms=Terms(sts_region=region, break_glass=glass, aloud=_aloud))
-
-
-def _asked(compiled: Plan, *, takeover: bool = False) -> tuple[Gated, ...]:
-    """Ask every gate, now."""
-    from drills import catalog
-    from drills.aws.sessions import Accounts
-    from drills.cli.compose import terms_of
-    from drills.clock import NS, SystemClock
-    from drills.engine.gates.question import Question
-    from drills.engine.gates.table import answers
-    from drills.runtime.stops import standing_here
-
-    now = datetime.fromtimestamp(SystemClock().now().utc_ns / NS, UTC)
-    accounts = Accounts(terms=terms_of(compiled, _aloud))
-    halted = standing_here(compiled.environment)
-    return tuple(answers(Question(compiled, accounts, catalog.load, now, halted=halted, takeover=takeover)))
-
-
-def _confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
-    """Hear from a person that this environment is meant."""
-    if confirm == name:
-        return
-    if confirm:
-        raise Refused(f"not started: --confirm says {confirm!r}, and the environment is {name!r}; nothing was changed")
-    if not asks:
-        raise Refused(f"not started: say --confirm {name} where nobody can be asked; nothing was changed")
-    click.echo(f"{compiled.title}: {compiled.from_site} -> {compiled.to_site}, {len(compiled.steps)} steps", err=True)
-    if click.prompt(f"type {name} to begin", default="", show_default=False, err=True) != name:
-        raise Refused("not started: the name was not typed; nothing was changed")
 
 
 def _new_folder(runbook: str, home_: Path) -> Path:

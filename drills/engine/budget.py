@@ -36,10 +36,14 @@ def worst_s(plan: Plan) -> float:
         _longest([one for one in plan.steps if one.section is section and not one.reserve], _timeout_s)[0]
         for section in (Section.BEFORE, Section.STEPS, Section.SETTLE, Section.AFTER)
     )
-    undo = sum(step.timeout_s for step in plan.steps if step.reversible)
     stable = max((watch.stable_for_s for watch in plan.availability), default=0.0)
     asked = max((point.timeout_s for point in plan.recovery_points), default=0.0)
-    return plan.baseline_s + sections + reserve + undo + 2 * stable + 2 * asked
+    return plan.baseline_s + sections + reserve + undo_s(plan) + 2 * stable + 2 * asked
+
+
+def undo_s(plan: Plan) -> float:
+    """How long taking back all that can be taken back may take at most: one step after the other."""
+    return sum(step.timeout_s for step in plan.steps if step.reversible)
 
 
 def _timeout_s(step: Step) -> float:

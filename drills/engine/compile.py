@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
+from drills.engine.environment_probes import freshness_steps
 from drills.engine.plan import (
     Allowed,
     DataWatch,
@@ -14,9 +15,8 @@ from drills.engine.plan import (
     Mode,
     Objective,
     Plan,
-    Section,
-    Step,
 )
+from drills.engine.rules import rules_of
 from drills.engine.steps import bound_points, bound_steps
 from drills.engine.watches import bound_watches
 from drills.errors import Invalid, Refused, Usage
@@ -24,9 +24,7 @@ from drills.runbook.environment import EnvironmentKind
 from drills.runbook.model import ParameterType
 from drills.runbook.names import read_text, typed
 from drills.runbook.problems import Problems, did_you_mean
-from drills.runbook.works import Works
 from drills.timeline.facts import Facts
-from drills.work import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +97,8 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         severity=book.severity or "",
         owner=book.owner or "",
         scope=Allowed(Facts(**place.scope.tags), place.scope.max_targets, place.scope.allow) if place.scope else None,
+        rules=rules_of(place),
+        freshness=freshness_steps(environment, scope, direction),
         parameters=Facts(**{name: value for name, value in chosen.items() if name not in secrets}),
         finally_=_finally(runbook),
         failback=book.finally_.failback or "",
@@ -132,6 +132,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         scope, _untold = scope_of(environment, direction, defaults, None)
         scope = Scope(scope.values, scope.later | (declared.keys() - defaults.keys()))
         binder = Binder(scope, direction, environment, problems)
+        freshness_steps(environment, scope, direction)
         for mode in Mode:
             if environment.model.kind in _ALLOWED[mode]:
                 bound_steps(runbook, mode, binder)
@@ -140,43 +141,6 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         bound_points(runbook, binder)
     if problems.found:
         raise Invalid(problems.found)
-
-
-def active_steps(environment: LoadedEnvironment, world: SandboxValues | None) -> tuple[Step, ...]:
-    """Give one probe for each site that asks whether it is the active one; none when the environment does not say.
-
-    ``Step.place`` is the site asked. Exactly one yes gives the direction.
-    """
-    probe = environment.model.active
-    if probe is None:
-        return ()
-    found = Works().find(Kind.PROBE, probe.probe)
-    if isinstance(found, str):
-        raise Invalid([environment.doc.problem(("active", "probe"), found)])
-    problems = Problems(environment.doc)
-    steps: list[Step] = []
-    for number, site in enumerate(environment.model.sites, 1):
-        direction = Direction(site, site)
-        scope, untold = scope_of(environment, direction, {}, world)
-        problems.found.extend(untold)
-        where = ("active", "with")
-        bound = Binder(scope, direction, environment, problems).work(probe.with_, where, found)
-        steps.append(
-            Step(
-                id=f"active-{site}",
-                number=number,
-                kind=Kind.PROBE,
-                uses=probe.probe,
-                place=site,
-                section=Section.BEFORE,
-                params=bound.params,
-                timeout_s=probe.timeout.total_seconds(),
-                permissions=bound.traits.permissions,
-            )
-        )
-    if problems.found:
-        raise Invalid(problems.found)
-    return tuple(steps)
 
 
 def _allow(mode: Mode, environment: LoadedEnvironment) -> None:

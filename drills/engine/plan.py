@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from drills.engine.rules import Rules
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Basis, Mark
 from drills.work import Evidence, Kind, Place
@@ -189,6 +190,9 @@ class Plan:
     owner: str = ""
     parameters: Facts = field(default_factory=Facts)
     scope: Allowed | None = None
+    rules: Rules = field(default_factory=Rules)
+    freshness: tuple[Step, ...] = ()
+    """Probes of the environment that say how much would be lost; asked by a gate, no steps of the drill."""
     finally_: Finally = Finally.KEEP
     failback: str = ""
     deadline_s: float = 3600.0

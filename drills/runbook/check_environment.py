@@ -41,6 +41,7 @@ def check_environment(environment: Environment, works: Works, problems: Problems
                     (*where, value), f"{value!r} is known of every site by itself; give the value another name"
                 )
     _active(environment, works, problems)
+    _rules(environment, works, problems)
     _world(environment, problems)
     _observe(environment, problems)
     if environment.drills is not None and environment.kind is not EnvironmentKind.PRODUCTION:
@@ -113,6 +114,23 @@ def _observe(environment: Environment, problems: Problems) -> None:
                 elif reference.head or reference.name not in environment.values:
                     hint = did_you_mean(reference.name, environment.values)
                     problems.add(reference.where, f"{shown}: the environment has no such value; {hint}")
+
+
+def _rules(environment: Environment, works: Works, problems: Problems) -> None:
+    places = (*environment.sites, *environment.places)
+    for group, asked in (("alarms", environment.alarms), ("calendars", environment.calendars)):
+        for number, one in enumerate(asked):
+            if one.at not in places:
+                problems.add((group, number, "at"), f"there is no place {one.at!r}; {did_you_mean(one.at, places)}")
+    for number, one in enumerate(environment.freshness):
+        found = works.find(Kind.PROBE, one.probe)
+        if isinstance(found, str):
+            problems.add(("freshness", number, "probe"), found)
+    used = {spot.region for spot in (*environment.sites.values(), *environment.places.values())}
+    for number, region in enumerate(environment.scope.regions):
+        if region not in used:
+            told = f"no site or place is in {region}; {did_you_mean(region, tuple(sorted(used)))}"
+            problems.add(("scope", "regions", number), told)
 
 
 def _world(environment: Environment, problems: Problems) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from drills.runbook.availability import Availability
 from drills.runbook.fields import Account, Name, Region, Role, Scalar, SessionWord, Span, Text, Wait, Written
+from drills.runbook.rules import Alarms, ChangeCalendar, CostClass, Freeze, Freshness, Waiver, Window
 
 
 class EnvironmentKind(StrEnum):
@@ -51,11 +52,13 @@ class Active(Written):
 
 
 class Scope(Written):
-    """What may be touched: by tag, and what cannot be tagged by its exact id."""
+    """What may be touched: by tag, and what cannot be tagged by its exact id; where, and at what cost at most."""
 
     tags: dict[str, Text] = Field(default_factory=dict)
     max_targets: int = Field(default=10, ge=1, le=10_000)
     allow: tuple[Text, ...] = ()
+    regions: tuple[Region, ...] = ()
+    cost: CostClass | None = None
 
 
 class Outage(StrEnum):
@@ -111,6 +114,12 @@ class Environment(Written):
     active: Active | None = None
     scope: Scope = Field(default_factory=Scope)
     break_glass: BreakGlass | None = None
+    windows: tuple[Window, ...] = Field(default=(), max_length=50)
+    freezes: tuple[Freeze, ...] = Field(default=(), max_length=200)
+    calendars: tuple[ChangeCalendar, ...] = Field(default=(), max_length=10)
+    alarms: tuple[Alarms, ...] = Field(default=(), max_length=50)
+    freshness: tuple[Freshness, ...] = Field(default=(), max_length=50)
+    waivers: tuple[Waiver, ...] = Field(default=(), max_length=50)
     resolver: Text | None = None
     dns_ttl: Span | None = None
     world: World | None = None

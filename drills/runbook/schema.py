@@ -53,9 +53,10 @@ def environment_schema() -> dict[str, Json]:
     """Give the schema of environments."""
     schema = _finished(cast("dict[str, Json]", Environment.model_json_schema(by_alias=True)), "drills environment")
     definitions = cast("dict[str, dict[str, Json]]", schema["$defs"])
-    active = cast("dict[str, dict[str, Json]]", definitions["Active"]["properties"])
-    active["probe"] = {"enum": list(catalog.names(Kind.PROBE)), "description": "The probe that each site is asked."}
-    definitions["Active"]["allOf"] = with_fields(definitions, (Kind.PROBE,))
+    for name, told in (("Active", "The probe that each site is asked."), ("Freshness", "Says what would be lost.")):
+        asked = cast("dict[str, dict[str, Json]]", definitions[name]["properties"])
+        asked["probe"] = {"enum": list(catalog.names(Kind.PROBE)), "description": told}
+        definitions[name]["allOf"] = with_fields(definitions, (Kind.PROBE,))
     return schema
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pydantic import Field, model_validator
 
+from drills.aws import forbidden
 from drills.errors import Rejected
 from drills.services import aws_model
 from drills.services.aws_bind import bind, expression_problem, pick, references
@@ -144,6 +145,8 @@ class AwsCall(ActionSpec):
             yield model
         elif model is not None and aws_model.reads_only(model):
             yield Wrong(("operation",), f"{model.name} only reads: write `probe: aws.read`")
+        elif model is not None and (denied := forbidden.reason(self.service, model.name, self.parameters)):
+            yield Wrong(("operation",), f"{model.name} is denied always: {denied}")
         elif model is not None:
             yield from check_call(model, self.parameters, ("parameters",))
             if self.client_token and not aws_model.token_member(model):
@@ -162,6 +165,8 @@ class AwsCall(ActionSpec):
             back = find_operation(self.service, self.undo_.operation, ("undo",))
             if isinstance(back, Wrong):
                 yield back
+            elif back is not None and (denied := forbidden.reason(self.service, back.name, self.undo_.parameters)):
+                yield Wrong(("undo", "operation"), f"{back.name} is denied always: {denied}")
             elif back is not None:
                 yield from check_call(back, self.undo_.parameters, ("undo", "parameters"))
 

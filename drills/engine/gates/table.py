@@ -12,7 +12,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drills.clock import SystemClock
-from drills.engine.gates import account, credentials, home, one_way, other_drill, scope, stop
+from drills.engine.gates import (
+    account,
+    alarms,
+    change_calendar,
+    cost,
+    credentials,
+    freshness,
+    home,
+    impaired,
+    one_way,
+    organization,
+    other_drill,
+    quotas,
+    regions,
+    remediation,
+    retention,
+    scope,
+    stop,
+    window,
+)
+from drills.engine.gates import permissions as permissions_
 from drills.engine.gates.question import Question, unknown, why
 from drills.engine.plan import Mode
 from drills.errors import Refused
@@ -34,22 +54,40 @@ ADVICE_S: Final = 3.0
 class Gate:
     """One question; ``permissions`` are the IAM actions it reads by.
 
-    ``binds_incidents``: its no refuses an incident too.
+    ``binds_incidents``: its no refuses an incident too. ``concerns``: whether a plan gives it anything to ask AWS.
     """
 
     name: str
     ask: Callable[[Question], Iterable[Gated]]
     permissions: tuple[str, ...] = ()
     binds_incidents: bool = False
+    concerns: Callable[[Plan], bool] = lambda _: True
 
 
 GATES: Final = (
     Gate(account.NAME, account.ask, account.PERMISSIONS, binds_incidents=True),
     Gate(credentials.NAME, credentials.ask, credentials.PERMISSIONS),
+    Gate(organization.NAME, organization.ask, organization.PERMISSIONS),
     Gate(home.NAME, home.ask),
+    Gate(regions.NAME, regions.ask, regions.PERMISSIONS),
     Gate(stop.NAME, stop.ask, stop.PERMISSIONS),
     Gate(other_drill.NAME, other_drill.ask, other_drill.PERMISSIONS),
     Gate(scope.NAME, scope.ask),
+    Gate(retention.NAME, retention.ask),
+    Gate(window.NAME, window.ask),
+    Gate(
+        change_calendar.NAME,
+        change_calendar.ask,
+        change_calendar.PERMISSIONS,
+        concerns=lambda plan: bool(plan.rules.calendars),
+    ),
+    Gate(alarms.NAME, alarms.ask, alarms.PERMISSIONS, concerns=lambda plan: bool(plan.rules.alarms)),
+    Gate(permissions_.NAME, permissions_.ask, permissions_.PERMISSIONS),
+    Gate(quotas.NAME, quotas.ask, quotas.PERMISSIONS, concerns=quotas.concerns),
+    Gate(freshness.NAME, freshness.ask),
+    Gate(remediation.NAME, remediation.ask, remediation.PERMISSIONS),
+    Gate(impaired.NAME, impaired.ask),
+    Gate(cost.NAME, cost.ask),
     Gate(one_way.NAME, one_way.ask),
 )
 """Every gate, in the order in which it is asked and shown."""
@@ -85,8 +123,7 @@ def refuse(given: Iterable[Gated], mode: Mode) -> None:
 
 def permissions(plan: Plan, gates: Sequence[Gate] = GATES) -> tuple[str, ...]:
     """Give the IAM actions that the gates themselves read by, sorted."""
-    del plan
-    return tuple(sorted({action for gate in gates for action in gate.permissions}))
+    return tuple(sorted({action for gate in gates if gate.concerns(plan) for action in gate.permissions}))
 
 
 class _Asked:
