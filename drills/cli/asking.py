@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from drills.aws.sessions import Accounts
     from drills.engine.plan import Plan
     from drills.runbook.load import LoadedEnvironment
+    from drills.timeline import events as ev
     from drills.timeline.events import Gated
 
 
@@ -24,6 +25,7 @@ class Meant:
 
     confirm: str
     takeover: bool
+    began: tuple[ev.Began, ...] = ()
 
 
 def aloud(told: str) -> None:

@@ -209,15 +209,6 @@ def incident(  # noqa: PLR0913 - what the command line says
     _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, meant, detach=detach, output=output)
 
 
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """What a person said to show that they mean it: the environment's name, and that a stale lock may be taken."""
-
-    confirm: str
-    takeover: bool
-    began: tuple[ev.Began, ...] = ()
-
-
 def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:
     from drills.cli.compose import at_a_terminal
     from drills.engine.gates.table import refuse
