@@ -233,23 +233,12 @@ def _observers(
 
 def conclude(folder: Path, state: State) -> ev.Finished:
     """Judge the drill from what is on disk, and say how it ended. A judge that fails leaves it UNPROVEN."""
-    claims = Facts(**{**_judged(folder, state), **_surroundings(state)})
-    verdicts = [str(one.get("verdict")) for one in _objectives(claims)]
-    settled = state.stages.get("settled")
-    restored = settled is not None and settled.ok is True
-    end = decide.ending(state, verdicts, restored=restored)
-    return ev.Finished(end.value, decide.EXIT_CODES[end], claims)
-
-
-def _judged(folder: Path, state: State) -> Facts:
-    if not (state.watching or state.points):
-        return Facts()
-    from drills.report.judging import judged_claims
+    from drills.report.judging import finished, judged_claims
 
     altered = [note for _, by, note in state.notes if by == OURSELVES and note.startswith(ALTERED)]
-    if altered:
+    if altered and (state.watching or state.points):
         raise JournalError(altered[0])
-    return judged_claims(folder, state)
+    return finished(Facts(**{**judged_claims(folder, state), **_surroundings(state)}), state)
 
 
 def _surroundings(state: State) -> Facts:
@@ -260,11 +249,6 @@ def _surroundings(state: State) -> Facts:
 
     real, simulated = real_and_simulated()
     return Facts(real=[*real], simulated=[*simulated])
-
-
-def _objectives(claims: Facts) -> list[Facts]:
-    found = claims.get("objectives")
-    return [Facts(**one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def exit_code(state: State) -> int:

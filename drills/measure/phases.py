@@ -97,11 +97,10 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
     segments = _segments(steps)
     best = _lengths(_best(known), segments)
     grows = {"detect": _END | {"detected"}, "decide": _END | {"decided"}, _TAIL: frozenset({"restored"})}
-    parts = {part.name: part.detail for part in segments if part.name}
     said = {
         "detect": "" if known.detected is not None else UNDETECTED,
         "decide": "" if known.decided is not None else "no decision was marked",
-        **parts,
+        **_details(segments),
         _BETWEEN: "no step was running",
         _AFTER: f"after the last step, until {course.until}",
     }
@@ -198,6 +197,15 @@ def _segments(steps: Sequence[StepSpan]) -> list[_Segment]:
             part = _Segment(found.pop().first, right)
         found.append(part)
     return found
+
+
+def _details(segments: Sequence[_Segment]) -> dict[str, str]:
+    """Give for each part that steps are the steps, in order of time."""
+    found: dict[str, dict[str, None]] = {}
+    for one in segments:
+        if one.name:
+            found.setdefault(one.name, {})[one.detail] = None
+    return {name: ", ".join(steps) for name, steps in found.items()}
 
 
 def _named(step: StepSpan) -> str:

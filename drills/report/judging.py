@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
+from drills.engine.decide import EXIT_CODES, ending
 from drills.engine.plan import Section
 from drills.engine.progress import Status
 from drills.measure.availability import WINDOW_PARTS
@@ -19,6 +20,7 @@ from drills.measure.judge import judge
 from drills.measure.question import Ledger, Moment, PointSeen, Question, StepSpan, Target, Watch
 from drills.measure.rpo import Book
 from drills.observe.store import read_controls, read_header, read_ledger, read_recovered, read_rounds, read_samples
+from drills.report.claims import read
 from drills.runtime.journal import read_drill
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
@@ -39,12 +41,25 @@ TRAFFIC = ("route53.", "dns.", "globalaccelerator.", "cloudfront.", "arc.", "elb
 
 
 def judged_claims(folder: Path, state: State) -> Facts:
-    """Compute the claims of the drill in ``folder``: objectives with bounds and verdicts, rows, phases and caveats.
+    """Compute the claims of the drill in ``folder``: objectives with bounds and verdicts, rows, phases and caveats."""
+    events, _ = read_drill(folder)
+    return claims_of(events, state)
+
+
+def claims_of(events: Sequence[ev.Event], state: State) -> Facts:
+    """Compute the claims of a drill from its events and the files they name.
 
     A drill that was refused or never began to watch has nothing to be judged by, and claims nothing.
     """
-    events, _ = read_drill(folder)
     return judge(question(events, state)).claims() if state.watching or state.points else Facts()
+
+
+def finished(claims: Facts, state: State) -> ev.Finished:
+    """Say how a drill ended: its claims, and the ending and exit code that follow from their verdicts."""
+    verdicts = [one.verdict for one in read(claims).objectives]
+    settled = state.stages.get("settled")
+    end = ending(state, verdicts, restored=settled is not None and settled.ok is True)
+    return ev.Finished(end.value, EXIT_CODES[end], claims)
 
 
 def question(events: Sequence[ev.Event], state: State) -> Question:

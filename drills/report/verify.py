@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from drills import __version__
-from drills.engine import decide
 from drills.engine.state import fold
 from drills.errors import JournalError
-from drills.measure.judge import judge
 from drills.observe.store import seal
-from drills.report.judging import question
+from drills.report import judging
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
 
@@ -183,11 +181,7 @@ def _recomputed(events: Sequence[ev.Event], state: State, claimed: ev.Finished) 
 
 def _judged(events: Sequence[ev.Event], state: State) -> ev.Finished:
     then = fold(state.plan, events)
-    claims = judge(question(events, then)).claims() if then.watching or then.points else Facts()
-    verdicts = [str(one.get("verdict")) for one in _records(claims.get("objectives"))]
-    settled = then.stages.get("settled")
-    end = decide.ending(then, verdicts, restored=settled is not None and settled.ok is True)
-    return ev.Finished(end.value, decide.EXIT_CODES[end], claims)
+    return judging.finished(judging.claims_of(events, then), then)
 
 
 def _numbers(claims: Facts) -> Facts:
