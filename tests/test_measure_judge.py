@@ -16,7 +16,7 @@ from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
 from drills.measure.judgement import JudgedObjective, Judgement
-from drills.measure.question import Target
+from drills.measure.question import Moment, Question, Target
 from drills.measure.verdict import Verdict
 from drills.timeline.codec import dump, load
 from drills.timeline.facts import Facts
@@ -343,3 +343,105 @@ def test_the_targets_of_a_drill_may_name_who_judges() -> None:
     judged = judge(Case(targets=(only, nobody, RPO)).question())
     assert named(judged, "rto").verdict is Verdict.MET
     assert "no observer ghost stands in the drill" in named(judged, "nobody").why
+
+
+def joint_drill(**changes: object) -> Question:
+    """Reads come back after 5 s, writes after 8 s; both are one in the objective."""
+    reads, writes = Story(), Story(recovers=8 * S, seed=7)
+    watches = (watch(reads, "reads"), watch(writes, "writes"))
+    return replace(Case(reads).question(), watches=watches, targets=(JOINT,), **changes)
+
+
+JOINT = replace(RTO, joint=("reads", "writes"))
+
+
+def test_a_joint_objective_is_met_only_once_all_of_its_observers_are_served() -> None:
+    judged = judge(joint_drill())
+    found = named(judged, "rto")
+    assert found.verdict is Verdict.MET
+    assert found.low_s is not None
+    assert found.high_s is not None
+    assert found.low_s <= 8.0 <= found.high_s
+    seen = {one.name: one for one in judged.observers}
+    assert seen["reads & writes"].persona == "joint"
+    assert (seen["reads & writes"].low_s, seen["reads & writes"].high_s) == (found.low_s, found.high_s)
+    assert sum(one.seconds for one in judged.phases) == pytest.approx(found.best_s)
+
+
+def test_observers_that_are_each_back_but_never_together_prove_no_recovery() -> None:
+    """Reads are back from 5 s and gone from 17 s on, writes come back at 16 s: each had a window of its own."""
+    reads = Story(again=((17 * S, 18 * S),), watched=27 * S)
+    writes = Story(recovers=16 * S, watched=27 * S, seed=3)
+    watches = (watch(reads, "reads"), watch(writes, "writes"))
+    asked = replace(Case(reads).question(), watches=watches, until=LOST + 27 * S)
+    separate = named(judge(replace(asked, targets=(replace(RTO, seen_by=("reads", "writes")),))), "rto")
+    assert separate.high_s is not None
+    together = named(judge(replace(asked, targets=(JOINT,))), "rto")
+    assert (together.verdict, together.high_s) == (Verdict.UNPROVEN, None)
+    assert "reads and writes were never all up together for a whole window of 10s" in together.why
+    assert together.low_s is not None
+    assert together.low_s > separate.high_s
+    longer = (watch(replace(reads, watched=40 * S), "reads"), watch(replace(writes, watched=40 * S), "writes"))
+    found = named(judge(replace(asked, watches=longer, until=LOST + 40 * S, targets=(JOINT,))), "rto")
+    assert found.low_s is not None
+    assert found.high_s is not None
+    assert found.low_s <= 18.0 <= found.high_s
+
+
+def test_an_incident_nobody_injected_is_judged_jointly_too() -> None:
+    found = named(judge(joint_drill(disaster=Disaster(None))), "rto")
+    assert found.low_s is not None
+    assert found.high_s is not None
+    assert found.low_s <= 8.0 <= found.high_s
+
+
+def test_what_speaks_against_one_observer_speaks_against_all_as_one() -> None:
+    asked = joint_drill()
+    sick = asked.watches[1].samples
+    up = sick.up[:]
+    up[100] = BAD
+    watches = (asked.watches[0], replace(asked.watches[1], samples=replace(sick, up=up)))
+    found = named(judge(replace(asked, watches=watches)), "rto")
+    assert found.verdict is Verdict.UNPROVEN
+    assert "writes: 1 requests failed in the 10s before the disaster" in found.why
+    ghost = named(judge(replace(asked, targets=(replace(JOINT, joint=("reads", "ghost")),))), "rto")
+    assert "no observer ghost" in ghost.why
+
+
+def test_every_clock_is_told_and_one_is_judged() -> None:
+    detected = Moment(Mark.DETECTED, Bracket(LOST + 400 * MS, LOST + 500 * MS))
+    declared = Moment(Mark.DECLARED, Bracket(LOST + 800 * MS, LOST + 800 * MS))
+    asked = Case(targets=(RTO, replace(RTO, name="since-alarm", begins=Mark.DETECTED))).question()
+    judged = judge(replace(asked, moments=(*asked.moments, detected, declared)))
+    clocks = {one.name: one for one in named(judged, "rto").clocks}
+    assert list(clocks) == ["disaster", "effect", "detected", "declared", "decided"]
+    assert [name for name, one in clocks.items() if one.judged] == ["disaster"]
+    for name, truth in (("disaster", 5.0), ("effect", 5.0), ("detected", 4.55), ("declared", 4.2), ("decided", 4.0)):
+        one = clocks[name]
+        assert one.high_s is not None
+        assert one.low_s <= truth <= one.high_s
+    other = named(judged, "since-alarm")
+    assert [one.name for one in other.clocks if one.judged] == ["detected"]
+    assert (other.low_s, other.high_s) == (clocks["detected"].low_s, clocks["detected"].high_s)
+    assert "detection not exercised" not in named(judged, "rto").why
+
+
+def test_work_is_recovered_after_the_service_and_both_make_the_downtime() -> None:
+    wrt = Target("wrt", Mark.SERVICE_RESTORED, Mark.WORK_RECOVERED, 10 * S)
+    mtd = Target("mtd", Mark.DISASTER, Mark.WORK_RECOVERED, 60 * S)
+    asked = Case(targets=(RTO, wrt, mtd)).question()
+    assert "work_recovered was never set" in named(judge(asked), "mtd").why
+    for at, truth in ((9 * S, 9.0), (2 * S, 5.0)):
+        done = Moment(Mark.WORK_RECOVERED, Bracket(LOST + at, LOST + at))
+        judged = judge(replace(asked, moments=(*asked.moments, done)))
+        found = {name: named(judged, name) for name in ("rto", "wrt", "mtd")}
+        assert {one.verdict for one in found.values()} == {Verdict.MET}
+        bounds = {name: (one.low_s or 0.0, one.high_s or 0.0) for name, one in found.items()}
+        assert bounds["mtd"][0] <= truth <= bounds["mtd"][1]
+        assert bounds["wrt"][0] <= truth - 5.0 <= bounds["wrt"][1]
+        assert bounds["rto"][0] + bounds["wrt"][0] <= bounds["mtd"][1]
+    down = Case(Story(recovers=500 * S), (RTO, wrt, mtd)).question()
+    done = Moment(Mark.WORK_RECOVERED, Bracket(LOST + 9 * S, LOST + 9 * S))
+    found = named(judge(replace(down, moments=(*down.moments, done))), "mtd")
+    assert found.verdict is Verdict.UNPROVEN
+    assert "no request was served by west" in found.why

@@ -23,6 +23,19 @@ steps:
     at: to
 """
 
+WATCHED = """\
+measure:
+  availability:
+    - {id: read, http: "http://x/r"}
+    - {id: write, http: "http://x/w"}
+    - {id: other, http: "http://x/o"}
+"""
+
+CAPACITY = (
+    'measure:\n  availability:\n    - {{id: c, http: "http://x/c", expect: {{status: 200, at_least: {{{}}}}}}}\n'
+    + STEPS
+)
+
 RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an empty file": ("", 1, ("is empty", "name: value")),
     "a tab": (TOP + "steps:\n\t- id: a\n", 5, ("indent with spaces",)),
@@ -179,6 +192,47 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         TOP + "objectives: {rto: {from: disaster, to: decided, within: 5m, seen_by: [check]}}\n" + STEPS,
         4,
         ("nothing under 'measure' is called 'check'",),
+    ),
+    "a joint objective of one": (
+        TOP + WATCHED + "objectives: {rto: {within: 5m, joint: [read]}}\n" + STEPS,
+        9,
+        ("two or more observers", "seen_by"),
+    ),
+    "a joint objective with a stranger": (
+        TOP + WATCHED + "objectives: {rto: {within: 5m, joint: [read, rite]}}\n" + STEPS,
+        9,
+        ("'measure: availability' is called 'rite'", "did you mean 'write'?"),
+    ),
+    "a joint objective that names one twice": (
+        TOP + WATCHED + "objectives: {rto: {within: 5m, joint: [read, read]}}\n" + STEPS,
+        9,
+        ("'read' stands there twice", "remove one"),
+    ),
+    "a joint objective of something else": (
+        TOP + WATCHED + "objectives: {rpo: {within: 5m, joint: [read, write]}}\n" + STEPS,
+        9,
+        ("rpo: joint says when the service is restored",),
+    ),
+    "times that do not fit into the tolerable downtime": (
+        TOP + "objectives: {rto: 5m, wrt: 6m, mtd: 10m}\n" + STEPS,
+        4,
+        ("rto + wrt = 11m is more than mtd = 10m", "MTD = RTO + WRT"),
+    ),
+    "a capacity of nothing": (
+        TOP + CAPACITY.format("json: healthy, value: 0"),
+        6,
+        ("0 asks for nothing", "above 0"),
+    ),
+    "a capacity that is said nowhere": (TOP + CAPACITY.format("value: 4"), 6, ("json: healthy, or header:",)),
+    "a capacity that is no JMESPath": (
+        TOP + CAPACITY.format("json: 'healthy[', value: 4"),
+        6,
+        ("not JMESPath", "length(targets)"),
+    ),
+    "a capacity that is text": (
+        TOP + CAPACITY.format("json: healthy, value: four"),
+        6,
+        ("'four' is not a number", "${capacity}"),
     ),
     "a huge number": (TOP + STEPS + "    retry: {attempts: 1234567890123456789012}\n", 8, ("too large",)),
     "a list of names as text": (TOP + STEPS + "    needs: note\n", 8, ("write a list, as in [note]",)),
