@@ -57,9 +57,9 @@ def rpo(judged: Judgement) -> JudgedObjective:
 def test_a_point_is_shown_with_its_bounds_whose_word_it_is_and_that_it_is_evidence() -> None:
     judged = judge(asked(seen(300 * S + 500 * MS), seen(240 * S, after=True)))
     before, after = judged.recovery_points
-    assert before.told == (
-        "recovery point [5m, 5m01s] before the disaster, by RDS LatestRestorableTime (evidence), asked before it"
-    )
+    told = "recovery point [5m, 5m01s] before the disaster, by RDS LatestRestorableTime (evidence)"
+    assert (before.asked, before.told) == ("at the start", told)
+    assert "basis restored_point: the restore used no older point" in judged.assumptions[-1]
     assert (before.low_s, before.high_s) == (pytest.approx(300.5, abs=0.1), pytest.approx(300.5, abs=0.1))
     assert before.low_s is not None
     assert before.high_s is not None

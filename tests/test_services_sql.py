@@ -13,7 +13,7 @@ from observe_world import NameServer, Postgres, free_port, postgres_pair, wait_u
 from drills.aws.place import Place
 from drills.aws.sessions import Accounts, Session
 from drills.errors import Rejected
-from drills.services.sql import AcceptsWrites, ReceiverStopped, Replicating, WritesRefused
+from drills.services.sql import AcceptsWrites, Query, ReceiverStopped, Replicating, WritesRefused
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,42 @@ def test_a_standby_refuses_writes_streams_and_goes_on_receiving(aws: Session, pa
     assert stopped(standby.dsn, "1h").observe(aws).ok is False
     assert stopped(standby.dsn, "0s").observe(aws).ok is True
     assert replicating(pair[0].dsn, "30s").observe(aws).ok is False
+
+
+def test_a_query_proves_content_by_one_value_and_can_change_nothing(
+    aws: Session, pair: tuple[Postgres, Postgres]
+) -> None:
+    dsn = pair[0].dsn
+    pair[0].ask("CREATE TABLE kept (id int PRIMARY KEY, note text)")
+    pair[0].ask("INSERT INTO kept VALUES (1, 'one'), (2, 'two')")
+
+    def seen(query: str, **wanted: object) -> tuple[bool | None, str]:
+        found = Query.model_validate({"dsn": dsn, "query": query, **wanted}).observe(aws)
+        return found.ok, found.detail
+
+    assert seen("SELECT count(*) FROM kept", at_least=2) == (True, "the query gives 2; at least 2 is wanted")
+    assert seen("SELECT count(*) FROM kept", at_least=3)[0] is False
+    assert seen("SELECT count(*) FROM kept", equals=2)[0] is True
+    assert seen("SELECT note FROM kept WHERE id = 1", equals="one")[0] is True
+    assert seen("SELECT note FROM kept WHERE id = 1", equals="two")[0] is False
+    assert seen("SELECT max(id) = 2 FROM kept") == (True, "the query gives True; true is wanted")
+    assert seen("SELECT 1") == (False, "the query gives 1; true is wanted")
+    assert seen("SELECT note FROM kept WHERE id = 9") == (None, "no answer: the query gives no row")
+    assert seen("SELECT id, note FROM kept")[0] is None
+    assert seen("SELECT note FROM kept", at_least=1)[0] is None
+    assert seen("SELECT nothing FROM nowhere")[0] is None
+    for change in (
+        "DELETE FROM kept RETURNING 1",
+        "SELECT 1; COMMIT; DELETE FROM kept",
+        "COMMIT; DELETE FROM kept",
+        "SET TRANSACTION READ WRITE",
+        "COMMIT",
+    ):
+        assert seen(change, equals=1)[0] is not True, change
+    assert pair[0].ask("SELECT count(*) FROM kept") == [(2,)]
+    pair[0].ask("DROP TABLE kept")
+    with pytest.raises(ValueError, match="exclude each other"):
+        Query.model_validate({"dsn": dsn, "query": "SELECT 1", "equals": 1, "at_least": 1})
 
 
 def test_a_user_who_may_not_insert_is_asked_for_a_transaction_id_and_a_read_only_one_refused(

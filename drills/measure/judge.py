@@ -26,7 +26,7 @@ from drills.measure.judgement import (
 )
 from drills.measure.lints import clock_doubts, foreign, header_lints, watch_lints
 from drills.measure.phases import UNDETECTED, Course, phases
-from drills.measure.points import judged_points, label
+from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Target
 from drills.measure.verdict import NS, Span, decide, explain, worst
 from drills.timeline.marks import Basis, Mark
@@ -82,7 +82,7 @@ class _Judge(Bench):
             phases=self._phases(),
             consistency=answer_consistency(list(zip([one.book for one in ledgers], losses, strict=True))),
             write_rate=write_rate(ledgers, losses),
-            assumptions=assumptions([one for _, one in shown], losses),
+            assumptions=(*assumptions([one for _, one in shown], losses), *assumed(question)),
             warnings=self._warnings(worst_client),
             recovery_points=judged_points(question, self.disaster),
         )

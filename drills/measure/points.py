@@ -15,6 +15,7 @@ from drills.measure.judgement import JudgedPoint
 from drills.measure.recovery import NO_DISASTER
 from drills.measure.skew import SECOND, drift
 from drills.measure.verdict import NS, Doubt, Share, Span, worst
+from drills.timeline.marks import Basis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,16 @@ ONLY_EVIDENCE = Doubt(
     "no markers were written, and a recovery point is evidence only",
     "a marker writer, or `basis: restored_point` with a check of the content",
 )
+
+
+def assumed(question: Question) -> tuple[str, ...]:
+    """Say what is taken for granted wherever recovery points are told."""
+    if not question.points:
+        return ()
+    clock = "a service stamps its recovery points by the clock that the Date headers of its answers tell"
+    judges = any(target.basis is Basis.RESTORED_POINT for target in question.targets)
+    used = "basis restored_point: the restore used no older point than was known at the start of the drill"
+    return (clock, used) if judges else (clock,)
 
 
 def age(point: PointSeen, disaster: Bracket) -> Bracket | None:
@@ -55,7 +66,7 @@ def _judged(one: PointSeen, disaster: Bracket | None) -> JudgedPoint:
     return JudgedPoint(
         name=one.name,
         source=one.source,
-        asked="after the recovery" if one.after else "before the disaster",
+        asked="after the recovery" if one.after else "at the start",
         low_s=None if found is None else found.earliest / NS,
         high_s=None if found is None else found.latest / NS,
         skew_low_s=None if skew is None else skew.earliest / NS,
@@ -65,12 +76,12 @@ def _judged(one: PointSeen, disaster: Bracket | None) -> JudgedPoint:
 
 
 def _sentence(one: PointSeen, found: Bracket | None, *, known: bool) -> str:
-    by = f"by {one.source} (evidence), asked {'after the recovery' if one.after else 'before it'}"
+    by = f"by {one.source} (evidence)"
     if one.at is None:
-        return f"no recovery point {by}: {one.why}"
+        return f"no recovery point, {by}: {one.why}"
     if found is None:
         why = one.why if known else "no disaster stands on the timeline"
-        return f"a recovery point without bounds {by}: {why}"
+        return f"a recovery point without bounds, {by}: {why}"
     if found.latest < 0:
         between = f"[{show(-found.latest / NS)}, {show(-found.earliest / NS)}] after the disaster"
     else:

@@ -143,7 +143,7 @@ def _store(one: StoreClaim) -> tuple[Cell, ...]:
 
 def points(claims: Claims, *, full: bool) -> Part | None:
     """Tell what services said of their recovery points: evidence beside the markers; in full with their clocks."""
-    lines = [Line(f"{one.name}: {one.told}") for one in claims.recovery_points]
+    lines = [Line(f"{one.name}, asked {one.asked}: {one.told}") for one in claims.recovery_points]
     if full:
         bounded = [one for one in claims.recovery_points if one.skew_low_s is not None]
         lines += [Line(Words(_skew(one), Tone.FAINT), mark="-") for one in bounded]
