@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Written last, so that an environment that was left half-made is made again from nothing.
 STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-LOCKED := pyproject.toml --universal --python-version 3.11 --extra sandbox --extra dev \
+LOCKED := pyproject.toml --universal --python-version 3.11 --extra sandbox --extra mysql --extra redis --extra dev \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help setup drill test check format-check lint types layers deps unit prove bench format lock clean

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from runtime_drill import eventually
 
+from drills.aws.sessions import Accounts
 from drills.clock import SystemClock
 from drills.engine.execute import Token
-from drills.engine.observing import Owner, Watchers
+from drills.engine.observing import Owner, Reach, Watchers
 from drills.engine.plan import AvailabilityWatch, DataWatch
 from drills.engine.state import State
 from drills.observe.process import is_same
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Generator[Path]:
 
 def watchers(folder: Path) -> Watchers:
     """What one process has; another one has others."""
-    return Watchers("d", folder, CLOCK, owner=Owner(), secret=str)
+    return Watchers("d", folder, CLOCK, owner=Owner(), reach=Reach(str, Accounts()))
 
 
 def new_state(*, data: bool = False) -> State:

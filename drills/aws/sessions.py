@@ -69,6 +69,16 @@ class Session:
         """Let go of the clients: the next one is made with credentials that are read anew."""
         self._clients.clear()
 
+    def pinned(self, service: str, timeout_s: float, pool: int) -> Any:
+        """Give a new client for an observer's writes: one attempt each, answered by this region or not at all.
+
+        ``timeout_s`` bounds the connecting and the answer; up to ``pool`` threads may use it at once. ``Refused``
+        when this session may not write.
+        """
+        if not self._writes:
+            raise Refused("a session that only reads has no client for markers; nothing was sent")
+        return self._maker.pinned(service, self._place, timeout_s, pool)
+
     def secret(self, reference: str) -> str:
         """Resolve ``env:NAME``, ``secretsmanager:ID[#KEY]`` or ``ssm:NAME``; anything else is returned as it is."""
         return self._secrets.resolve(reference)
@@ -195,6 +205,18 @@ class _Maker:
             self._made.clear()
         self.holder.forget()
 
+    def pinned(self, service: str, place: Place, timeout_s: float, pool: int) -> Any:
+        """Give a client that sends each call once, and only to its own region's endpoint."""
+        from botocore.config import Config
+
+        patience = Config(connect_timeout=timeout_s, read_timeout=timeout_s, max_pool_connections=pool)
+        with self._lock:
+            made = self._create(service, attempts=1, writes=True, patience=patience)
+            # A bucket's 301 would send the marker a second time, to another region, outside botocore's retries.
+            made.meta.events.register_last("before-call.s3", _stay_here)
+            self._listen(made, place, writes=True)
+            return made
+
     def _listen(self, client: Any, place: Place, *, writes: bool) -> None:
         tell = self.tell
 
@@ -209,7 +231,7 @@ class _Maker:
             client.meta.events.register("before-call", on_call)
         client.meta.events.register("after-call", on_answer)
 
-    def _create(self, service: str, *, attempts: int, writes: bool) -> Any:
+    def _create(self, service: str, *, attempts: int, writes: bool, patience: Config | None = None) -> Any:
         import boto3
 
         core = self.holder.core(writes=writes)
@@ -219,11 +241,12 @@ class _Maker:
             self._boto[core] = boto3.Session(botocore_session=core, region_name=self.place.region)
         # Who the caller is is asked where STS surely lives, never in the region that may be the impaired one.
         region = self.holder.sts_region if service == "sts" else self.place.region
+        config = config_for(self.place)(attempts)
         made = self._boto[core].client(
             service,
             region_name=region,
             endpoint_url=self.place.endpoint_url,
-            config=config_for(self.place)(attempts),
+            config=config.merge(patience) if patience is not None else config,
         )
         made.meta.events.register("before-parse", refuse_torn)
         if self.storm is not None:
@@ -261,6 +284,11 @@ def _user_agent() -> str:
 
     python = ".".join(map(str, sys.version_info[:3]))
     return f"drills/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}"
+
+
+def _stay_here(context: dict[str, Any], **_: Any) -> None:
+    """Tell botocore that this request was redirected already, so that it never is."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def check_wall(place: Place) -> None:

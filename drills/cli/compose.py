@@ -193,7 +193,7 @@ def _drive(
         return accounts.read(home).secret(reference) if home is not None else reference
 
     points = Points(accounts, Retry(clock), clock, catalog.load)
-    watchers = _observers(journal, state, secret, points, outside)
+    watchers = _observers(journal, state, accounts, secret, points, outside)
 
     def concluded(seen: State) -> ev.Finished:
         finished = conclude(journal.folder, seen)
@@ -211,6 +211,7 @@ def _drive(
 def _observers(
     journal: Journal,
     state: State,
+    accounts: Accounts,
     secret: Callable[[str], str],
     points: Points,
     outside: Callable[[], None] | None,
@@ -218,15 +219,14 @@ def _observers(
     """Give the observers of a drill; one that watches nothing needs not even know how."""
     if not state.plan.watched:
         return NoObservers()
-    from drills.engine.observing import Owner, Watchers
+    from drills.engine.observing import Owner, Reach, Watchers
 
     return Watchers(
         journal.folder.name,
         journal.folder,
         SystemClock(),
         owner=Owner.me() if state.plan.world_private else Owner(),
-        secret=secret,
-        points=points,
+        reach=Reach(secret, accounts, points),
         outside=outside,
     )
 

@@ -87,9 +87,13 @@ class Binder:
         self._problems.add(where, message)
 
     def place(self, one: Listed) -> str:
-        """Give the name of the place where a step acts: the site behind ``from`` or ``to``, or a place."""
-        at, model = one.step.at, self._environment.model
-        if at is None or at == "to":
+        """Give the name of the place where a step acts."""
+        return self.site("to" if one.step.at is None else one.step.at, (*one.where, "at"))
+
+    def site(self, at: str, where: Where) -> str:
+        """Give the name of the site behind ``from`` or ``to``, or of a place; ``where`` says who names it."""
+        model = self._environment.model
+        if at == "to":
             return self._direction.to_site
         if at == "from":
             return self._direction.from_site
@@ -98,7 +102,7 @@ class Binder:
             if at in model.sites:
                 hint = "write from or to: a runbook is written against directions, never against a site's own name"
             name = model.environment
-            self._problems.add((*one.where, "at"), f"at: environment {name} has no place {at!r}; {hint}")
+            self._problems.add(where, f"{where[-1]}: environment {name} has no place {at!r}; {hint}")
         return at
 
     def _site(self, name: str, value: Node, found: Traits) -> Node:

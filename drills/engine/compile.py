@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
 from drills.engine.environment_probes import freshness_steps
+from drills.engine.ledgers import data_watches
 from drills.engine.plan import (
     Allowed,
-    DataWatch,
     Finally,
     Mode,
     Objective,
@@ -68,7 +68,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     steps = bound_steps(runbook, mode, binder)
     watched = runbook.model.measure.availability
     availability = bound_watches(watched, binder, world.resolver if world else place.resolver, _AVAILABILITY)
-    data = _data(runbook, binder)
+    data = data_watches(runbook, binder)
     points = bound_points(runbook, binder)
     if problems.found or untold:
         raise Invalid([*problems.found, *untold])
@@ -137,7 +137,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
             if environment.model.kind in _ALLOWED[mode]:
                 bound_steps(runbook, mode, binder)
         bound_watches(declared_watches, binder, None, _AVAILABILITY)
-        _data(runbook, binder)
+        data_watches(runbook, binder)
         bound_points(runbook, binder)
     if problems.found:
         raise Invalid(problems.found)
@@ -185,24 +185,6 @@ def _parameters(runbook: LoadedRunbook, given: Mapping[str, str]) -> dict[str, J
     if missing:
         raise Usage(f"no value for {', '.join(missing)}; give it with --set {missing[0]}=VALUE")
     return values
-
-
-def _data(runbook: LoadedRunbook, binder: Binder) -> tuple[DataWatch, ...]:
-    """Bind the ledgers; addresses that are secret references stay references."""
-    watches: list[DataWatch] = []
-    for number, one in enumerate(runbook.model.measure.data):
-        where = ("measure", "data", number, "sql")
-        watch = DataWatch(
-            id=one.id,
-            store="sql",
-            write=binder.text(one.sql.write, (*where, "write")),
-            read=binder.text(one.sql.read, (*where, "read")),
-            every_s=one.every.total_seconds(),
-            timeout_s=one.timeout.total_seconds(),
-            ordered=one.ordered,
-        )
-        watches.append(watch)
-    return tuple(watches)
 
 
 def _finally(runbook: LoadedRunbook) -> Finally:

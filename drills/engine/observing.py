@@ -20,16 +20,19 @@ from drills.observe.adopt import Adopted, adopt
 from drills.observe.job import MarkerJob, ProbeJob
 from drills.observe.keeping import FOLDER as RINGS
 from drills.observe.keeping import ring_of
-from drills.observe.reader import collect
+from drills.observe.ledger import Spot
+from drills.observe.recover import recover
 from drills.observe.settle import stable
 from drills.observe.start import Observers
 from drills.observe.store import read_header, seal
 from drills.timeline import events as ev
 from drills.timeline.marks import Mark
+from drills.timeline.stores import StoreKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from drills.aws.sessions import Accounts
     from drills.clock import Clock
     from drills.engine.execute import Token
     from drills.engine.plan import AvailabilityWatch, DataWatch, Plan
@@ -53,6 +56,15 @@ class Owner:
     def me(cls) -> Owner:
         """Give this process."""
         return cls(os.getpid(), process_start(os.getpid()))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What observing needs of the world: what a secret's reference stands for, sessions in AWS, recovery points."""
+
+    secret: Callable[[str], str]
+    accounts: Accounts
+    points: Points | None = None
 
 
 def probe_job(watch: AvailabilityWatch, owner: Owner, secret: Callable[[str], str], deadline_s: float) -> ProbeJob:
@@ -86,21 +98,20 @@ def probe_job(watch: AvailabilityWatch, owner: Owner, secret: Callable[[str], st
 
 
 class Watchers:
-    """Does the stages for one drill. ``secret`` resolves references to addresses of databases.
+    """Does the stages for one drill.
 
     ``outside`` is called once when the baseline has been taken, before the first step: what a rehearsed incident
     imposes on the world. The drill is not told when.
     """
 
-    def __init__(  # noqa: PLR0913 - what a drill is watched with
+    def __init__(
         self,
         drill: str,
         folder: Path,
         clock: Clock,
         *,
         owner: Owner,
-        secret: Callable[[str], str],
-        points: Points | None = None,
+        reach: Reach,
         outside: Callable[[], None] | None = None,
     ) -> None:
         self._drill = drill
@@ -109,8 +120,7 @@ class Watchers:
         self._untaken: list[str] = []
         self._clock = clock
         self._owner = owner
-        self._secret = secret
-        self._points = points
+        self._reach = reach
         self._outside = outside
         self._observers = Observers(clock)
         self._one_hand = threading.Lock()
@@ -188,29 +198,38 @@ class Watchers:
 
     def _jobs(self, plan: Plan) -> Iterator[Job]:
         for watch in plan.availability:
-            yield probe_job(watch, self._owner, self._secret, plan.deadline_s)
+            yield probe_job(watch, self._owner, self._reach.secret, plan.deadline_s)
         for watch in plan.data:
             yield self._marker_job(watch, plan)
 
+    def _spot(self, watch: DataWatch, plan: Plan, address: str, at: str) -> Spot:
+        """Give one side of a ledger, its secrets revealed."""
+        place = next((place for place in plan.places if place.name == at), None)
+        return Spot(StoreKind(watch.store), address, place, watch.options).revealed(self._reach.secret)
+
     def _marker_job(self, watch: DataWatch, plan: Plan) -> MarkerJob:
+        spot = self._spot(watch, plan, watch.write, watch.write_at)
         return MarkerJob(
             watch.id,
             self._drill,
             watch.id,
-            self._secret(watch.write),
+            spot.address,
             "",
             every_s=watch.every_s,
             timeout_s=watch.timeout_s,
             deadline_s=plan.deadline_s,
             owner_pid=self._owner.pid,
             owner_start=self._owner.start,
+            kind=spot.kind,
+            place=spot.place,
+            options=spot.options,
         )
 
     # -- recovery points -----------------------------------------------------------------------------------
 
     def _ask_points(self, state: State, cancelled: Token, *, after: bool) -> Iterator[ev.PointTold]:
         """Ask the services when their recovery points are: the last known before the disaster, and those of today."""
-        return iter(()) if self._points is None else self._points.ask(state.plan, cancelled, after=after)
+        return iter(()) if self._reach.points is None else self._reach.points.ask(state.plan, cancelled, after=after)
 
     # -- baseline ------------------------------------------------------------------------------------------
 
@@ -292,9 +311,10 @@ class Watchers:
             if watch.id not in state.watching:
                 continue
             begun = self._clock.now()
+            files = [Path(one.file) for one in state.watched if one.observer == watch.id and Path(one.file).exists()]
             while True:
-                file = Path(state.watching[watch.id].file)
-                seen = collect(self._secret(watch.read), self._drill, watch.id, file, number)
+                spot = self._spot(watch, state.plan, watch.read, watch.read_at)
+                seen = recover(spot, self._drill, watch.id, files, number, self._reach.accounts)
                 if seen.ok is True or cancelled.is_set() or self._clock.now().since(begun) >= limit_s:
                     break
                 cancelled.wait(READ_AGAIN_EVERY_S)

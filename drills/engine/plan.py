@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from drills.engine.rules import Rules
+from drills.observe.ledger import Options
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Basis, Mark
 from drills.work import Evidence, Kind, Place
@@ -132,7 +133,11 @@ class AvailabilityWatch:
 
 @dataclass(frozen=True, slots=True)
 class DataWatch:
-    """One marker ledger: a writer on ``write`` (the old primary) and a reader on ``read`` (the survivor). Seconds."""
+    """One marker ledger: a writer on ``write`` (the old primary) and a reader on ``read`` (the survivor). Seconds.
+
+    ``store`` is the kind of store; those in AWS also have the names of the places they are written and read at.
+    ``ordered``: it keeps one ordered log. ``every_write``: markers are all the writes there are.
+    """
 
     id: str
     store: str
@@ -141,6 +146,10 @@ class DataWatch:
     every_s: float = 0.05
     timeout_s: float = 1.0
     ordered: bool = True
+    every_write: bool = False
+    write_at: str = ""
+    read_at: str = ""
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True, slots=True)

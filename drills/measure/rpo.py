@@ -164,24 +164,25 @@ def old_end(markers: Iterable[Marker], acked: Sequence[Marker], ta: int) -> int:
 
     For each writer that was acked after ``ta``: the end of its first unanswered marker sent after its last acked
     one, and no sooner than that last ack. If none was, some writer must still have gone unanswered after its last
-    ack: a writer that stopped before the disaster shows nothing of what came after.
+    ack: a writer that stopped before the disaster shows nothing of what came after. The lanes of one process are
+    one writer here: whichever is free takes the next marker.
     """
     last: dict[str, Marker] = {}
     for marker in acked:
-        known = last.get(marker.writer)
+        known = last.get(_process(marker))
         if known is None or marker.sent > known.sent:
-            last[marker.writer] = marker
+            last[_process(marker)] = marker
     latest = dict.fromkeys(last, 0)
     for marker in acked:
-        latest[marker.writer] = max(latest[marker.writer], _ended(marker))
+        latest[_process(marker)] = max(latest[_process(marker)], _ended(marker))
     silent: dict[str, Marker] = {}
     for marker in markers:
-        ack = last.get(marker.writer)
+        ack = last.get(_process(marker))
         if ack is None or marker.acked or marker.sent <= ack.sent:
             continue
-        known = silent.get(marker.writer)
+        known = silent.get(_process(marker))
         if known is None or marker.sent < known.sent:
-            silent[marker.writer] = marker
+            silent[_process(marker)] = marker
     if not silent:
         return ENDLESS
     end = ta
@@ -193,6 +194,11 @@ def old_end(markers: Iterable[Marker], acked: Sequence[Marker], ta: int) -> int:
             return ENDLESS
         end = max(end, stopped.ended, latest[writer])
     return end
+
+
+def _process(marker: Marker) -> str:
+    """Name the process behind a lane (``NAME~LANE``)."""
+    return marker.writer.partition("~")[0]
 
 
 def _high(book: Book, join: _Join, ta: int, end: int) -> tuple[int | None, str]:

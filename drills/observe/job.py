@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
+from drills.aws.place import Place
 from drills.clock import NS
 from drills.errors import Refused
+from drills.observe.ledger import Options, Spot, resolve_secret
+from drills.observe.stores import check_address
 from drills.timeline.codec import load
 from drills.timeline.samples import Persona
+from drills.timeline.stores import StoreKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,9 +109,10 @@ class ProbeJob:
 
 @dataclass(frozen=True, slots=True)
 class MarkerJob:
-    """One marker writer. Seconds; ``write`` is a DSN, or ``env:NAME`` of the variable that holds it.
+    """One marker writer. Seconds; ``write`` is an address in a store of ``kind``, or ``env:NAME`` that holds it.
 
-    Rows carry ``drill`` and ``store``, so that several drills and stores may share one table.
+    Rows carry ``drill`` and ``store``, so that several drills and stores may share one table. ``place`` is where
+    AWS keeps the table, the bucket or the queue. The values of ``options.headers`` may be ``env:NAME`` too.
     """
 
     id: str
@@ -121,13 +126,21 @@ class MarkerJob:
     grace_s: float = GRACE_S
     owner_pid: int = 0
     owner_start: str = ""
+    kind: StoreKind = StoreKind.SQL
+    place: Place | None = None
+    options: Options = field(default_factory=Options)
+
+    def spot(self) -> Spot:
+        """Give where it writes, secrets revealed; ``Refused`` when one is not there."""
+        return Spot(self.kind, self.write, self.place, self.options).revealed(resolve_secret)
 
     def check(self) -> None:
         """Refuse what could not be observed truly, with a sentence that says why."""
         _check_times(self.id, self.every_s, self.timeout_s)
-        dsn = resolve_secret(self.write)
-        if dsn.partition("://")[0] in ("mysql", "redis", "dynamodb", "s3", "http", "https"):
-            raise Refused(f"observer {self.id}: markers are written to PostgreSQL only, not to {dsn.partition(':')[0]}")
+        try:
+            check_address(self.spot())
+        except Refused as error:
+            raise Refused(f"observer {self.id}: {error}") from error
 
 
 Job: TypeAlias = "ProbeJob | MarkerJob"
@@ -150,17 +163,6 @@ def in_flight(every_s: float, timeout_s: float) -> int:
 def to_ns(seconds: float) -> int:
     """Turn seconds into whole nanoseconds."""
     return round(seconds * NS)
-
-
-def resolve_secret(reference: str) -> str:
-    """Give what ``env:NAME`` points at, or the text itself; ``Refused`` when the variable is not set."""
-    if not reference.startswith("env:"):
-        return reference
-    name = reference.removeprefix("env:")
-    try:
-        return os.environ[name]
-    except KeyError:
-        raise Refused(f"the variable {name} that should hold the DSN is not set") from None
 
 
 def read_probe_job(file: Path) -> ProbeJob:

@@ -1,8 +1,9 @@
 """The marker writer: ``python -m drills.observe.marker JOB``, a process of its own.
 
-A numbered row each slot, open loop, over one pinned connection to the old primary; each row is its own commit and
-none is sent twice. A row the connection was lost under is *indeterminate*; one that could not be sent because
-there was no connection was never executed. The number of a row is the number of its slot.
+A numbered row each slot, open loop, to the old primary and to nobody else; none is sent twice. Into PostgreSQL they
+go over one pinned connection (here), into every other store over lanes (``lanes``). A row the connection was lost
+under is *indeterminate*; one that could not be sent because there was no connection was never executed. The number of a
+row is the number of its slot.
 """
 
 from __future__ import annotations
@@ -19,20 +20,25 @@ from typing import TYPE_CHECKING
 from drills.clock import NS, clock_id
 from drills.errors import DrillsError, Refused
 from drills.observe.flush import Flusher
-from drills.observe.job import in_flight, read_marker_job, resolve_secret, to_ns
+from drills.observe.job import in_flight, read_marker_job, to_ns
+from drills.observe.lanes import LaneWriter, lanes_of
+from drills.observe.ledger import resolve_secret
 from drills.observe.pipeline import Pipeline
 from drills.observe.postgres import insert, prepare
 from drills.observe.process import be_punctual, freeze_garbage, now, read_clocks, time_namespace
 from drills.observe.recorder import Recorder
 from drills.observe.schedule import Life, OpenLoop, end_on_crash, retire
+from drills.observe.stores import is_postgres, open_writer
 from drills.timeline.samples import Marker, ObserverHeader, Persona
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from typing import Any
 
     import psycopg
 
     from drills.observe.job import MarkerJob
+    from drills.observe.ledger import WriterSide
 
 _AGAIN_S = 0.25
 """Pause between two attempts to connect."""
@@ -163,13 +169,13 @@ class MarkerWriter:
         )
 
 
-def first_header(job: MarkerJob, scheduler: str) -> ObserverHeader:
-    """Say who is about to write, where (without user and password), and by which clock."""
+def first_header(job: MarkerJob, scheduler: str, shown: str, most: int) -> ObserverHeader:
+    """Say who is about to write, where (``shown``, without secrets), and by which clock."""
     clocks = read_clocks()
     return ObserverHeader(
         observer=job.id,
         persona=Persona.WRITER,
-        url=_without_secrets(resolve_secret(job.write)),
+        url=shown,
         every_ns=to_ns(job.every_s),
         timeout_ns=to_ns(job.timeout_s),
         clock=clock_id(),
@@ -178,13 +184,13 @@ def first_header(job: MarkerJob, scheduler: str) -> ObserverHeader:
         at_start=clocks,
         scheduler=scheduler,
         identified=True,
-        in_flight=max(in_flight(job.every_s, job.timeout_s), _FEWEST_IN_FLIGHT),
+        in_flight=most,
         store=job.store,
         pid=os.getpid(),
     )
 
 
-def _without_secrets(dsn: str) -> str:
+def _shown(dsn: str) -> str:
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -195,29 +201,47 @@ def _without_secrets(dsn: str) -> str:
     return f"postgresql://{parts.get('host', '')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
-async def observe(job: MarkerJob, scheduler: str) -> str:
-    """Write markers until told to end, past the deadline, or without the owner; give why it ended.
+async def observe_postgres(job: MarkerJob, scheduler: str) -> str:
+    """Write markers over one connection until the end of the observer's life; give why it ended.
 
     Raises ``Refused`` when there is no writable database to begin with.
     """
     import psycopg
 
-    header = first_header(job, scheduler)
+    most = max(in_flight(job.every_s, job.timeout_s), _FEWEST_IN_FLIGHT)
+    header = first_header(job, scheduler, _shown(resolve_secret(job.write)), most)
     recorder = Recorder(Path(job.file), header)
-    writer = MarkerWriter(job, recorder, f"{job.id}.{os.getpid()}.{header.started}")
+    writer = MarkerWriter(job, recorder, _name(job, header))
     try:
         await writer.connect()
     except (OSError, psycopg.Error) as error:
         recorder.close()
         raise Refused(f"markers cannot be written to {header.url}: {error or 'no answer'}") from error
+    return await _live(job, writer, recorder, (writer.keep_connected(), writer.give_up_in_time()))
+
+
+async def observe_store(job: MarkerJob, side: WriterSide, scheduler: str) -> str:
+    """Write markers over lanes until the end of the observer's life; give why it ended."""
+    header = first_header(job, scheduler, side.shown, lanes_of(job))
+    recorder = Recorder(Path(job.file), header)
+    return await _live(job, LaneWriter(job, side, recorder, _name(job, header)), recorder, ())
+
+
+def _name(job: MarkerJob, header: ObserverHeader) -> str:
+    return f"{job.id}.{os.getpid()}.{header.started}"
+
+
+async def _live(
+    job: MarkerJob,
+    writer: MarkerWriter | LaneWriter,
+    recorder: Recorder,
+    chores: tuple[Coroutine[Any, Any, None], ...],
+) -> str:
+    """Write until told to end, past the deadline, or without the owner; give why it ended."""
     life = Life(job)
     ticking = asyncio.create_task(writer.tick())
     flusher = Flusher(recorder, life, writer.header, writer.unanswered)
-    helpers = (
-        asyncio.create_task(writer.keep_connected()),
-        asyncio.create_task(writer.give_up_in_time()),
-        asyncio.create_task(flusher.run(ticking.cancel)),
-    )
+    helpers = (*map(asyncio.create_task, chores), asyncio.create_task(flusher.run(ticking.cancel)))
     life.listen(ticking.cancel)
     end_on_crash(helpers, ticking.cancel)
     freeze_garbage()
@@ -236,9 +260,15 @@ def main(arguments: list[str]) -> int:
     try:
         (file,) = arguments
         job = read_marker_job(Path(file))
-        import_module("psycopg")  # before the schedule begins and before real-time priority
-
-        why = asyncio.run(observe(job, be_punctual()))
+        # Drivers are loaded and stores are asked before the schedule begins and before real-time priority.
+        spot = job.spot()
+        if is_postgres(spot):
+            import_module("psycopg")
+            why = asyncio.run(observe_postgres(job, be_punctual()))
+        else:
+            side = open_writer(spot, job.timeout_s, lanes_of(job))
+            side.prepare()
+            why = asyncio.run(observe_store(job, side, be_punctual()))
     except (DrillsError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drills.errors import Rejected, Unanswered
-from drills.observe.job import resolve_secret
+from drills.observe.ledger import resolve_secret
 from drills.observe.postgres import IDENTITIES, connect, first_line, probe_insert
 from drills.observe.process import now
 from drills.observe.store import appending, read_ledger

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import drills
 from drills.clock import SystemClock
 from drills.errors import JournalError, Refused
-from drills.observe.job import MarkerJob, ProbeJob, resolve_secret
+from drills.observe.job import MarkerJob, ProbeJob
+from drills.observe.ledger import Header, Spot, resolve_secret
 from drills.observe.process import is_same
 from drills.observe.store import read_header, reading
 from drills.timeline.codec import dump
@@ -36,6 +37,7 @@ STOP_S = 10.0
 """How long it may take to end when told; it lingers at most twice two seconds over open requests."""
 _LOOK_S = 0.02
 _DSN = "DRILLS_MARKER_DSN"
+_HEADER = "DRILLS_MARKER_HEADER_"
 _TAIL = 500
 
 
@@ -90,8 +92,8 @@ class Observers:
         job = replace(job, file=str(folder / f"{name}.db"))
         module = "prober"
         if isinstance(job, MarkerJob):
-            environment[_DSN] = resolve_secret(job.write)
-            job = replace(job, write=f"env:{_DSN}")
+            job, held = _withheld(job)
+            environment |= held
             module = "marker"
         elif job.dsn:
             environment[_DSN] = resolve_secret(job.dsn)
@@ -177,6 +179,17 @@ class Observers:
             os.kill(watching.pid, number)
         except ProcessLookupError:
             return
+
+
+def _withheld(job: MarkerJob) -> tuple[MarkerJob, dict[str, str]]:
+    """Take what may be secret out of a job; give what its process finds in its environment instead."""
+    spot: Spot = job.spot()
+    held = {_DSN: spot.address}
+    headers: list[Header] = []
+    for number, header in enumerate(spot.options.headers):
+        held[f"{_HEADER}{number}"] = header.value
+        headers.append(replace(header, value=f"env:{_HEADER}{number}"))
+    return replace(job, write=f"env:{_DSN}", options=replace(job.options, headers=tuple(headers))), held
 
 
 def _start_of(pid: int) -> str:

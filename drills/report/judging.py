@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from drills.clock import Stamp
-    from drills.engine.plan import Step
+    from drills.engine.plan import DataWatch, Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
 
@@ -79,7 +79,7 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         watches=tuple(
             _watch(files[one.id], round(one.stable_for_s * NS), rings) for one in plan.availability if one.id in files
         ),
-        ledgers=tuple(_ledger(one.id, files[one.id], ordered=one.ordered) for one in plan.data if one.id in files),
+        ledgers=tuple(_ledger(one, files[one.id]) for one in plan.data if one.id in files),
         targets=tuple(
             Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis, one.joint)
             for one in plan.objectives
@@ -169,13 +169,14 @@ def _watch(paths: list[Path], window_ns: int, rings: frozenset[Path]) -> Watch:
     return Watch(header, whole, window_ns, controls, coarse)
 
 
-def _ledger(store: str, paths: list[Path], *, ordered: bool) -> Ledger:
+def _ledger(watch: DataWatch, paths: list[Path]) -> Ledger:
     book = Book(
-        store,
+        watch.id,
         [marker for path in paths for marker in read_ledger(path)],
         read_rounds(paths[-1]),
         read_recovered(paths[-1]),
-        ordered=ordered,
+        ordered=watch.ordered,
+        every_write=watch.every_write,
     )
     return Ledger(read_header(paths[0]), book)
 

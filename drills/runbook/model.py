@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from drills.runbook.availability import Availability
 from drills.runbook.fields import Name, Scalar, Span, Text, Wait, Written, mapping
+from drills.runbook.ledgers import Data
 from drills.timeline.marks import Basis, Mark
 from drills.work import Kind
 
@@ -91,23 +92,6 @@ class Target(Written):
         "wrt": (Mark.SERVICE_RESTORED, Mark.WORK_RECOVERED),
         "mtd": (Mark.DISASTER, Mark.WORK_RECOVERED),
     }
-
-
-class Sql(Written):
-    """Where markers are written (the old primary) and read (the survivor)."""
-
-    write: Text
-    read: Text
-
-
-class Data(Written):
-    """One ledger of markers."""
-
-    id: Name
-    sql: Sql
-    every: Span = timedelta(milliseconds=50)
-    timeout: Span = timedelta(seconds=1)
-    ordered: bool = True
 
 
 class RecoveryPoint(Written):

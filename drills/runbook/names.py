@@ -69,9 +69,10 @@ def spoken(runbook: Runbook, works: Mapping[Where, type[Spec]]) -> Iterator[Spok
         for inner, text, secret in probe.spoken():
             yield Spoken(("measure", "availability", number, *inner), text, secret=secret)
     for number, ledger in enumerate(runbook.measure.data):
-        where = ("measure", "data", number, "sql")
-        yield Spoken((*where, "write"), ledger.sql.write, secret=True)
-        yield Spoken((*where, "read"), ledger.sql.read, secret=True)
+        where = ("measure", "data", number)
+        sides = ledger.sides()
+        for side in dict.fromkeys((sides.write, sides.read, *(value for _, value in ledger.headers()))):
+            yield Spoken((*where, *side.where), side.text, secret=side.secret)
     for listed in runbook.listed():
         yield from _of_step(listed, works.get(listed.where))
     for listed in runbook.points():
