@@ -178,8 +178,8 @@ def test_a_writer_without_a_database_is_refused_with_its_reason(tmp_path: Path) 
     dsn = f"postgresql://drills@127.0.0.1:{free_port('127.0.0.1')}/postgres"
     with pytest.raises(Refused, match=r"observer orders did not start: .*markers cannot be written to"):
         write(tmp_path, dsn)
-    with pytest.raises(Refused, match="PostgreSQL only"):
-        write(tmp_path, "mysql://a/b")
+    with pytest.raises(Refused, match="observer orders: sql markers cannot be kept at mongodb://"):
+        write(tmp_path, "mongodb://a/b")
     with pytest.raises(Refused, match="NOT_SET_HERE"):
         write(tmp_path, "env:NOT_SET_HERE")
     with pytest.raises(Refused, match="not understood"):
