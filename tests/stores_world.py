@@ -156,8 +156,9 @@ class Redis:
         return False
 
     def ask(self, *words: str) -> Any:
-        with redis.Redis.from_url(self.url, socket_timeout=3, decode_responses=True) as connection:
-            return cast("Any", connection).execute_command(*words)
+        made: Any = redis.Redis
+        with made.from_url(self.url, socket_timeout=3, decode_responses=True) as connection:
+            return connection.execute_command(*words)
 
     def info(self, name: str) -> str:
         return str(self.ask("INFO", "replication").get(name))
@@ -323,7 +324,8 @@ class Aws:
         return Place(region, ACCOUNT, region, endpoint_url=self.endpoint, access_key="AKIATEST00000000")
 
     def client(self, service: Any, region: str = "us-east-1") -> Any:
-        return boto3.client(
+        make: Any = boto3
+        return make.client(
             service, region_name=region, endpoint_url=self.endpoint,
             aws_access_key_id="AKIATEST00000000", aws_secret_access_key="of-no-value",  # noqa: S106 - moto checks none
         )  # fmt: skip

@@ -151,6 +151,10 @@ class DataWatch:
     read_at: str = ""
     options: Options = field(default_factory=Options)
 
+    def references(self) -> tuple[str, ...]:
+        """Give every text of it that may be a reference to a secret."""
+        return (self.write, self.read, *(header.value for header in self.options.headers))
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from drills.engine import budget
 from drills.engine.gates.table import permissions as gate_permissions
+from drills.engine.permissions import ledger_permissions
 from drills.engine.plan import Finally, Mode, Section
 from drills.report import figures, json, paint
 from drills.report.blocks import Line, Part, Table, Tone, Words
@@ -109,6 +110,7 @@ def parts(plan: Plan, gates: Sequence[Gated] = ()) -> tuple[Part, ...]:
             for section, title in _SECTIONS.items()
             if any(step.section is section for step in plan.steps)
         ),
+        *((Part("Markers", tuple(_ledgers(plan))),) if plan.data else ()),
         *((Part("Recovery points: evidence", tuple(_recovery_points(plan))),) if plan.recovery_points else ()),
         Part("On abort", tuple(_abort(plan))),
         Part("Gates", _gates(plan, gates)),
@@ -198,6 +200,17 @@ def _recovery_points(plan: Plan) -> Iterator[Body]:
         yield Line(f"{point.id}: {point.uses} at {point.place} ({region}, {account})", mark="-")
         if point.permissions:
             yield Line(Words(f"permissions: {', '.join(point.permissions)}", Tone.FAINT))
+
+
+def _ledgers(plan: Plan) -> Iterator[Body]:
+    for one in plan.data:
+        sides = ledger_permissions(one)
+        words = [f"{'written' if side == 0 else 'read back'} at {place}" for side, (place, _) in enumerate(sides)]
+        name = f" {one.write}" if sides else ""
+        told = f"{one.id}: a marker each {figures.chosen(one.every_s)} into {one.store}{name}"
+        yield Line(", ".join([told, *words]), mark="-")
+        for place, actions in sides:
+            yield Line(Words(f"permissions at {place}: {', '.join(actions)}", Tone.FAINT))
 
 
 def _details(step: Step) -> Iterator[Cell]:
@@ -299,6 +312,9 @@ def _permissions(plan: Plan) -> dict[str, tuple[str, ...]]:
     for step in (*plan.steps, *plan.recovery_points):
         if step.permissions:
             found.setdefault(step.place, set()).update(step.permissions)
+    for one in plan.data:
+        for place, actions in ledger_permissions(one):
+            found.setdefault(place, set()).update(actions)
     return {place: tuple(sorted(actions)) for place, actions in sorted(found.items())}
 
 

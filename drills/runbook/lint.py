@@ -36,6 +36,7 @@ def lint(runbook: Runbook, checked: Checked, problems: Problems) -> None:
         _place(one, problems)
     _past_no_return(listed, checked, problems)
     _measure(runbook, problems)
+    _order(runbook, problems)
     _objectives(runbook, listed, checked, problems)
 
 
@@ -122,6 +123,18 @@ def _objectives(runbook: Runbook, listed: Iterable[Listed], checked: Checked, pr
             problems.warn(
                 ("objectives", name),
                 f"{name} will be UNPROVEN: no step shows that replication was cut; add 'probe: sql.receiver_stopped'",
+            )
+
+
+def _order(runbook: Runbook, problems: Problems) -> None:
+    """Warn of an RPO that can be missed and never met: nothing bounds what an unordered store has lost."""
+    rpo = any(Mark.RECOVERY_POINT in (goal.begins, goal.ends) for goal in runbook.objectives.values())
+    for number, one in enumerate(runbook.measure.data):
+        if rpo and not one.is_ordered and not one.every_write:
+            problems.warn(
+                ("measure", "data", number),
+                f"{one.id}: the rpo of {one.kind} can be MISSED but never MET, because it keeps no order: add "
+                "'every_write: true' if nothing else is written there, or 'ordered: true' if you know its order",
             )
 
 
