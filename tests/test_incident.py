@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.aws.sessions import Accounts
 from drills.clock import NS, SystemClock, clock_id
 from drills.engine.execute import Token
-from drills.engine.observing import Owner, Watchers
+from drills.engine.observing import Owner, Reach, Watchers
 from drills.engine.plan import AvailabilityWatch, Mode, Objective
 from drills.engine.state import State
 from drills.measure.effect import Disaster
@@ -145,7 +146,7 @@ def test_an_incident_takes_the_ring_over_and_seals_its_copy(tmp_path: Path) -> N
                 events.append(event)
 
         told(ev.Opened("drill", "1", "me", journal_plan(made)))
-        watchers = Watchers("drill", folder, clock, owner=Owner.me(), secret=str)
+        watchers = Watchers("drill", folder, clock, owner=Owner.me(), reach=Reach(str, Accounts()))
         try:
             told(*watchers.stage("watch", state, Token()))
             clock.sleep(0.5)
