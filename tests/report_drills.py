@@ -101,7 +101,7 @@ def failover(**changes: object) -> Plan:
     """A failover with every kind of step, marks, sentences and places."""
     lose = step("lose", Kind.FAULT, holds_authority=True, mark=Mark.DISASTER, place="from", uses="site.isolate")
     promote = step("promote", Kind.ACTION, "scale", one_way="a promoted replica stays", authority=True)
-    promote = replace(promote, uses="rds.promote_read_replica", expect_s=180.0, by_hand="aws rds promote-read-replica")
+    promote = altered(promote, uses="rds.promote_read_replica", expect_s=180.0, by_hand="aws rds promote-read-replica")
     steps = (
         step("ready", Kind.PROBE, section=Section.BEFORE),
         lose,
@@ -209,7 +209,7 @@ def questions() -> Plan:
     """A drill that changes one nothing, and asks twice."""
     nothing = step("nothing", Kind.ACTION, uses="flow.nothing", place="to")
     first = step("first", Kind.OPERATOR, "nothing", uses="confirm", place="to", say="Shall it go on?", timeout_s=60.0)
-    second = replace(first, id="second", needs=("first",))
+    second = altered(first, id="second", needs=("first",))
     whole = plan(nothing, first, second, runbook="questions", title="Two questions", places=PLACES)
     return replace(whole, objectives=OBJECTIVES, deadline_s=60.0)
 

@@ -366,6 +366,36 @@ def test_two_groups_differ_only_if_both_ends_agree(tmp_path: Path) -> None:
     assert rto["needs"] == "4 and 2 drills cannot show a change at 5 %; 4 and 3 could"
 
 
+def keep_phases(home: Path, bounds: dict[str, list[tuple[float, float]]]) -> None:
+    """Write one drill a day with these bounds of its phases."""
+    lasted = simulate(failover())
+    for day in range(len(next(iter(bounds.values())))):
+        phases: list[Json] = [
+            {"name": name, "seconds": sum(each[day]) / 2, "detail": "", "low_s": each[day][0], "high_s": each[day][1]}
+            for name, each in bounds.items()
+        ]
+        claims = Facts(**{**figure(7.0, 7.5), "phases": phases})
+        keep(home, f"{day:03}-orders", claiming(shifted(lasted, day * 86_400), claims, "met", 0))
+
+
+def test_groups_named_one_by_one_are_compared_by_phase_and_both_ends_must_agree(tmp_path: Path) -> None:
+    decide = [(1.0, 1.1), (1.1, 1.2), (1.2, 1.3), (3.0, 3.1), (3.1, 3.2), (3.2, 3.3)]
+    promote = [(1.0, 9.0), (1.1, 9.1), (1.2, 9.2), (3.0, 9.0), (3.1, 9.1), (3.2, 9.2)]
+    keep_phases(tmp_path, {"decide": decide, "promote": promote})
+    words = ("compare", "000,001,002", "003,004,005")
+    found = json.loads(drills(tmp_path, *words, "--output", "json").stdout)["comparisons"][0]
+    assert (found["before"]["n"], found["after"]["n"]) == (3, 3)
+    assert {one["name"]: one["answer"] for one in found["phases"]} == {"decide": "slower", "promote": "no claim"}
+    assert "decide" in drills(tmp_path, *words).stdout
+    (two,) = json.loads(drills(tmp_path, "compare", "000", "003", "--output", "json").stdout)["comparisons"]
+    assert {one["name"]: one["answer"] for one in two["phases"]} == {"decide": "longer", "promote": "not told apart"}
+    told = json.loads(drills(tmp_path, "history", "--output", "json").stdout)["kinds"][0]
+    series = {one["name"]: one for one in told["phases"]}
+    assert series["decide"]["median"] == {"low": 2.1, "high": 2.2}
+    refused = drills(tmp_path, "compare", "000,001", "001,002")
+    assert (refused.returncode, "001-orders stands on both sides" in refused.stderr) == (2, True)
+
+
 def test_two_runbooks_are_compared_by_the_same_names(tmp_path: Path) -> None:
     keep_many(tmp_path, [7.0, 7.1, 7.2])
     keep_many(tmp_path, [5.0, 5.1, 5.2], "orders-new", 10)
@@ -380,6 +410,7 @@ def test_two_runbooks_are_compared_by_the_same_names(tmp_path: Path) -> None:
     ("words", "says"),
     [
         (("compare", "a", "b", "c"), "one or two drills"),
+        (("compare", "000,", ","), "',' names no drill"),
         (("compare", "--since", "tomorrow"), "'tomorrow' is no day"),
         (("compare", "--since", "2030-01-01"), "both before and since"),
         (("compare", "000"), "nothing to compare it with"),

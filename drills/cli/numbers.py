@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from drills.report.comparing import Comparison
+    from drills.report.comparing import Comparison, Side
     from drills.report.past import Kind, LeftOut, Past
 
 _NS = 1_000_000_000
@@ -109,6 +109,7 @@ def compare(
 
     \b
     drills compare A B                 two drills, the earlier one first
+    drills compare A,B,C D,E,F         two groups of drills, the first with the second
     drills compare A                   one drill with all before it of its kind
     drills compare                     the same for the newest
     drills compare --since 2026-01-10  all before that day with all since, of each kind
@@ -143,9 +144,11 @@ def _tell(found: Sequence[Comparison], output: str) -> None:
 def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...]) -> Comparison:
     from drills.report.comparing import Side, groups, two_drills
 
-    if len(names) == 2:  # noqa: PLR2004 - two drills
-        first, second = sorted((_counted(folders.find(name)) for name in names), key=lambda one: one.opened.utc_ns)
-        return two_drills(Side(first.drill, (first,)), Side(second.drill, (second,)))
+    if len(names) == 2:  # noqa: PLR2004 - two sides
+        sides = [_listed(name) for name in names]
+        if any(len(side.drills) > 1 for side in sides):
+            return groups(*_apart(*sides))
+        return two_drills(*sorted(sides, key=lambda side: side.drills[0].opened.utc_ns))
     drills, _ = _past(runbook)
     if not names and not drills:
         raise Usage(f"there is no finished drill{f' of {runbook[0]}' if runbook else ''} in {home()}")
@@ -156,6 +159,25 @@ def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...]) -> Comparison:
         raise Usage(f"no finished drill of {kind} was opened before {one.drill}: there is nothing to compare it with")
     before.sort(key=lambda each: each.opened.utc_ns)
     return groups(Side("all before it", tuple(before)), Side(one.drill, (one,)))
+
+
+def _listed(names: str) -> Side:
+    """Read one side of a comparison: a drill, or several with commas between them."""
+    from drills.report.comparing import Side
+
+    found = {one.drill: one for one in (_counted(folders.find(name)) for name in names.split(",") if name)}
+    if not found:
+        raise Usage(f"{names!r} names no drill; write one, or several as in A,B,C")
+    drills = tuple(sorted(found.values(), key=lambda one: one.opened.utc_ns))
+    return Side(drills[0].drill if len(drills) == 1 else names, drills)
+
+
+def _apart(before: Side, after: Side) -> tuple[Side, Side]:
+    """Refuse a drill that stands on both sides: it would speak for and against itself."""
+    both = {one.drill for one in before.drills} & {one.drill for one in after.drills}
+    if both:
+        raise Usage(f"{', '.join(sorted(both))} stands on both sides; leave it on one")
+    return before, after
 
 
 def _by_moment(since: str, runbook: tuple[str, ...]) -> list[Comparison]:

@@ -139,7 +139,8 @@ def change(before: Sequence[Figure], after: Sequence[Figure]) -> Change:
         why = f"{up.why}, p = {max(up.p_low, up.p_high):.2g}"
     for side, found in (("above", up), ("below", mirrored)):
         if len(after) == 1 and found.p_low is not None and found.p_high is not None:
-            why = f"outside the range seen ({side} it), {len(before)} drills, p = {found.p_low:.2g}"
+            count = f"{len(before)} drill{'' if len(before) == 1 else 's'}"
+            why = f"outside the range seen ({side} it), {count}, p = {found.p_low:.2g}"
     return Change(up.claimed, mirrored.claimed, up.p_low, up.p_high, why, needs)
 
 
