@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from drills.engine.partial import Part
 from drills.engine.plan import Mode
 from drills.errors import Refused, Usage
 
@@ -25,6 +26,7 @@ class Wish:
     environment: str
     to_site: str = ""
     settings: tuple[str, ...] = ()
+    part: Part = field(default_factory=Part)
 
     def files(self) -> tuple[LoadedRunbook, LoadedEnvironment]:
         """Read both files; ``Usage`` when one is not there, ``Invalid`` with everything wrong in them."""
@@ -59,7 +61,7 @@ class Bound:
         """Compile; ``Invalid``, ``Usage`` or ``Refused`` says why there is no plan."""
         from drills.engine.compile import compile_plan
 
-        return compile_plan(
+        whole = compile_plan(
             self.book,
             self.place,
             mode=mode,
@@ -69,6 +71,7 @@ class Bound:
             ask=ask,
             world=self.world,
         )
+        return wish.part.of(whole)
 
 
 def declared_direction(place: LoadedEnvironment, to_site: str) -> tuple[str, str]:

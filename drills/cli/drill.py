@@ -19,6 +19,7 @@ from drills.timeline import events as ev
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from drills.engine.partial import Part
     from drills.engine.plan import Plan
     from drills.runbook.load import LoadedEnvironment
     from drills.runbook.world import SandboxValues
@@ -39,6 +40,28 @@ _confirm = click.option(
 )
 
 
+def _parts(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command be of a part of its runbook: ``--from``, ``--only``, ``--assume``, given to it as ``part``."""
+    from functools import wraps
+
+    from drills.engine.partial import Part
+
+    @wraps(command)
+    def chosen(*, begins: str, only: tuple[str, ...], assumed: tuple[str, ...], **others: object) -> None:
+        command(**others, part=Part(begins, only, assumed))
+
+    options = (
+        click.option(
+            "--assume", "assumed", multiple=True, metavar="STEP", help="Take a step that is left out as done, unseen."
+        ),
+        click.option("--only", multiple=True, metavar="STEP", help="Leave out every step but this one (repeatable)."),
+        click.option("--from", "begins", default="", metavar="STEP", help="Leave out what this step waits for."),
+    )
+    for option in options:
+        chosen = option(chosen)
+    return chosen
+
+
 @click.command()
 @click.argument("runbook")
 @click.option("--env", "environment", default="sandbox", show_default=True, help="The sandbox environment.")
@@ -49,6 +72,7 @@ _confirm = click.option(
 @click.option("--outage", type=click.Choice(["kill", "blackhole"]), default=None, help="How a lost site is lost.")
 @click.option("--ask", is_flag=True, help="Ask people for real; without it the sandbox answers after a second.")
 @_takeover
+@_parts
 @_to
 @_set
 @_detach
@@ -64,6 +88,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     outage: str | None,
     ask: bool,
     takeover: bool,
+    part: Part,
     detach: bool,
     output: str,
 ) -> None:
@@ -71,7 +96,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     from drills.aws.sessions import Accounts
     from drills.runtime.folder import home
 
-    wish = Wish(runbook, environment, to_site, settings)
+    wish = Wish(runbook, environment, to_site, settings, part)
     book, place = wish.files()
     if place.model.kind.value != "sandbox":
         raise Refused(f"not started: {environment} is {place.model.kind.value}, not a sandbox; nothing was changed")
@@ -124,15 +149,25 @@ def _world(
 @click.command()
 @click.argument("runbook")
 @click.option("--env", "environment", required=True, help="The environment to bind to.")
+@_parts
 @_to
 @_set
 @click.option("--iam", is_flag=True, help="Print the IAM policies that it needs, and nothing more; asks nobody.")
 @_output
-def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...], *, iam: bool, output: str) -> None:
+def plan(  # noqa: PLR0913 - what the command line says
+    runbook: str,
+    environment: str,
+    to_site: str,
+    settings: tuple[str, ...],
+    *,
+    part: Part,
+    iam: bool,
+    output: str,
+) -> None:
     """Show what `run` would do, where, with which permissions, and what would refuse. Makes no write."""
     from drills.report import plan_view
 
-    wish = Wish(runbook, environment, to_site, settings)
+    wish = Wish(runbook, environment, to_site, settings, part)
     book, place = wish.files()
     if iam:
         from drills.cli.iam import show_policies
@@ -157,6 +192,7 @@ def plan(runbook: str, environment: str, to_site: str, settings: tuple[str, ...]
 @click.option("--env", "environment", required=True, help="The staging environment.")
 @_confirm
 @_takeover
+@_parts
 @_to
 @_set
 @_detach
@@ -169,12 +205,13 @@ def run(  # noqa: PLR0913 - what the command line says
     *,
     confirm: str,
     takeover: bool,
+    part: Part,
     detach: bool,
     output: str,
 ) -> None:
     """Run a drill in a staging account. Asks every gate first, and for the environment's name."""
     meant = Meant(confirm, takeover=takeover)
-    _for_real(Wish(runbook, environment, to_site, settings), Mode.RUN, meant, detach=detach, output=output)
+    _for_real(Wish(runbook, environment, to_site, settings, part), Mode.RUN, meant, detach=detach, output=output)
 
 
 @click.command()
@@ -182,6 +219,7 @@ def run(  # noqa: PLR0913 - what the command line says
 @click.option("--env", "environment", required=True, help="The environment that is hit.")
 @_confirm
 @_takeover
+@_parts
 @_to
 @_set
 @_detach
@@ -198,6 +236,7 @@ def incident(  # noqa: PLR0913 - what the command line says
     began: str,
     confirm: str,
     takeover: bool,
+    part: Part,
     detach: bool,
     output: str,
 ) -> None:
@@ -206,7 +245,7 @@ def incident(  # noqa: PLR0913 - what the command line says
     When it began is taken from the rings of `drills observe`, from --began, or from both.
     """
     meant = Meant(confirm, takeover=takeover, began=_began(began))
-    _for_real(Wish(runbook, environment, to_site, settings), Mode.INCIDENT, meant, detach=detach, output=output)
+    _for_real(Wish(runbook, environment, to_site, settings, part), Mode.INCIDENT, meant, detach=detach, output=output)
 
 
 def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:

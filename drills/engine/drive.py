@@ -168,6 +168,9 @@ class _Loop:
         self.emit(now, ev.Started(body.step, one.attempt + 1, body.before))
         if body.adopted:
             self.emit(now, ev.Ended(body.step, ev.Outcome.DONE, body.detail, adopted=True))
+        elif one.step.left_out is not None:
+            told = f"{one.step.left_out.why}, but its goal is not there: {body.detail}; nothing was changed"
+            self.emit(now, ev.Ended(body.step, ev.Outcome.FAILED, told))
         else:
             self.act(Perform(body.step))
 
@@ -197,6 +200,10 @@ class _Loop:
             ):
                 self.emit(now, ev.Started(name, self.state.progress[name].attempt + 1))
                 self.emit(now, ev.Ended(name, ev.Outcome.SKIPPED, "its `when` says no"))
+            case decide.Start(step=name) | decide.Ask(step=name) if _left_out(self.state, name):
+                out = self.state.progress[name].step.left_out
+                self.emit(now, ev.Started(name, self.state.progress[name].attempt + 1))
+                self.emit(now, ev.Ended(name, ev.Outcome.SKIPPED, "" if out is None else out.why))
             case decide.Start(step=name):
                 one = self.state.progress[name]
                 if one.step.changes:
@@ -215,6 +222,12 @@ class _Loop:
                 self.act(command)
             case _:
                 self.act(command)
+
+
+def _left_out(state: State, name: str) -> bool:
+    """Say whether a step is passed over without a look."""
+    out = state.progress[name].step.left_out
+    return out is not None and not out.goal
 
 
 def resumption(left: Sequence[ev.Body], by: str, pid: int) -> list[ev.Body]:

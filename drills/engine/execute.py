@@ -329,7 +329,8 @@ class Workshop:
             self._end(one.step.id, Outcome.FAILED, f"not begun, nothing was changed: {found}")
             return
         before, seen = found
-        prepared = drive.Prepared(one.step.id, before, adopted=seen.ok is True, detail=f"found done: {seen.detail}")
+        there = seen.ok is True
+        prepared = drive.Prepared(one.step.id, before, there, f"found done: {seen.detail}" if there else seen.detail)
         self._post(drive.Fact(self.clock.now(), prepared))
 
     # -- observing and judging -----------------------------------------------------------------------------

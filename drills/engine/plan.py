@@ -53,6 +53,13 @@ class Finally(StrEnum):
     FAILBACK = "failback"
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """Why a step is left out; ``goal``: others wait for it, so its goal must be there already."""
+
+    why: str
+    goal: bool = False
+
+
 class Step(msgspec.Struct, frozen=True):
     """One numbered step: what it uses, where, after what, and what its ending does.
 
@@ -89,6 +96,8 @@ class Step(msgspec.Struct, frozen=True):
     idempotent: bool = True
     reserve: bool = False
     """Runs only when another step's ``on_failure: {run: ID}`` names it."""
+    left_out: LeftOut | None = None
+    """The drill is of a part of its runbook, and this step is not in it."""
 
     @property
     def changes(self) -> bool:
@@ -221,6 +230,8 @@ class Plan:
     world: str = ""
     """Folder of the sandbox this drill runs in, empty in AWS."""
     world_private: bool = False
+    left_out: str = ""
+    """Which part of the runbook this is, where it is not the whole of it."""
 
     @property
     def watched(self) -> bool:

@@ -95,6 +95,7 @@ def _step_document(plan: Plan, step: Step) -> dict[str, Any]:
         "permissions": list(step.permissions),
         "reversible": step.reversible,
         "one_way": step.one_way,
+        "left_out": step.left_out.why if step.left_out is not None else None,
         "point_of_no_return": step.authority,
     }
 
@@ -214,6 +215,9 @@ def _ledgers(plan: Plan) -> Iterator[Body]:
 
 
 def _details(step: Step) -> Iterator[Cell]:
+    if step.left_out is not None:
+        look = "; its goal must be there already" if step.left_out.goal else ""
+        yield Words(f"LEFT OUT: {step.left_out.why}{look}", Tone.DOUBT)
     if step.say:
         yield step.say
     if len(step.params):

@@ -60,7 +60,7 @@ class Question:
 
     def changes(self) -> tuple[Step, ...]:
         """Give the steps that may change something, in order."""
-        return tuple(step for step in self.plan.steps if step.changes)
+        return tuple(step for step in self.plan.steps if step.changes and step.left_out is None)
 
     def touched(self, step: Step) -> tuple[Target, ...]:
         """Name everything that a step would touch."""
