@@ -43,13 +43,17 @@ def resume(drill: str | None, *, takeover: bool, output: str) -> None:
 @_takeover
 @_output
 def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, takeover: bool, output: str) -> None:
-    """Take back what a drill left behind: all of it, or one step. Needs the drill's folder and credentials only."""
+    """Take back what a drill left behind: all of it, or one step.
+
+    Needs the drill's folder, or the zip that `drills export` wrote, and credentials only: on any machine.
+    """
     from drills.cli.folders import driven, find
+    from drills.runtime.export import bring_in
     from drills.runtime.inbox import person, say
     from drills.runtime.journal import read_drill
     from drills.timeline.events import Told, Word
 
-    folder = find(drill)
+    folder = bring_in(Path(drill)) if drill is not None and drill.endswith(".zip") else find(drill)
     _, state = read_drill(folder)
     if step and step not in state.progress:
         raise Usage(f"drill {folder.name} has no step {step!r}; it has {', '.join(state.progress)}")
@@ -111,4 +115,18 @@ def _world_alive(compiled: Plan) -> bool:
     return any(place.endpoint_url == facts.endpoint_url for place in compiled.places)
 
 
-COMMANDS = (resume, undo)
+@click.command()
+@click.argument("drill", required=False)
+@click.option("-o", "--to", "target", default="", metavar="FILE.zip|FOLDER", help="Where to; DRILL.zip if left out.")
+def export(drill: str | None, target: str) -> None:
+    """Write DRILL into one file, with which `drills undo FILE.zip` takes it back from another machine."""
+    from drills.cli.folders import find
+    from drills.runtime.export import export as write
+
+    folder = find(drill)
+    path = Path(target or f"{folder.resolve().name}.zip")
+    count = write(folder, path)
+    click.echo(f"{path}: {folder.resolve().name}, {count} events, no secrets; `drills undo {path}` takes it back")
+
+
+COMMANDS = (resume, undo, export)

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "incident": Entry(_DRILL, "Run a runbook for the real event."),
         "resume": Entry(_AGAIN, "Go on with a drill that was parked, held or killed."),
         "undo": Entry(_AGAIN, "Take back what a drill left in place."),
+        "export": Entry(_AGAIN, "A drill in one file, to be undone from another machine."),
     },
     "See": {
         "status": Entry(_SHOW, "Where the running drills stand, one line each."),
