@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as altered
+
 from drills.engine.plan import LeftOut, Plan, Section, Step
 from drills.errors import Usage
 from drills.work import Kind
@@ -59,7 +61,7 @@ class Part:
     def _left_out(self, step: Step, why: str, needed: set[str]) -> Step:
         looked_at = step.kind is Kind.ACTION and step.id in needed and step.id not in self.assumed
         word = f"{why}, taken as done on a person's word" if step.id in self.assumed else why
-        return replace(step, left_out=LeftOut(word, goal=looked_at))
+        return altered(step, left_out=LeftOut(word, goal=looked_at))
 
 
 def _ancestors(steps: dict[str, Step], chosen: Iterable[str]) -> set[str]:
