@@ -249,7 +249,11 @@ def drive(state: State) -> Generator[Turn, News, None]:
     loop.turn.wait_s = 0.0
     news = yield loop.turn
     for name, one in state.progress.items():
-        if name in state.running and not one.step.changes and not one.asked:
+        if name not in state.running or one.asked:
+            continue
+        if one.before is None and not wanted(state, one.step):
+            loop.emit(news.now, ev.Ended(name, ev.Outcome.SKIPPED, "its `when` says no"))
+        elif not one.step.changes:
             loop.turn.acts.append(Look(name))
             loop.begun.add(Look(name))
     while True:
