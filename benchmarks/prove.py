@@ -20,6 +20,7 @@ LIMIT_S = 3 * 3600
 BARS: dict[str, tuple[str, ...]] = {
     "dag": ("dag.py",),
     "compare": ("compare.py",),
+    "killed": ("killed.py", "--drills", "200"),
     "kills": ("kills.py", "--kills", "50"),
     "storms": ("storms.py", "--drills", "1000"),
     "crashes": ("crashes.py",),

@@ -32,6 +32,8 @@ class Recording:
     endpoint: str = ""
     writes: list[Write] = field(default_factory=list[Write])
     lock: threading.Lock = field(default_factory=threading.Lock)
+    pause: Callable[[], None] = lambda: None
+    """Waits before and after each call, as a network does."""
 
     def over(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
         """Put the record in front of a WSGI application. One call at a time: moto is not made for more."""
@@ -45,11 +47,13 @@ class Recording:
                 status.append(int(line.split(maxsplit=1)[0]))
                 return start(line, *rest)
 
+            self.pause()
             with self.lock:
                 answer = list(app(environ, started))
                 write = _write(environ, body)
                 if write is not None and status and status[-1] < 300:
                     self.writes.append(write)
+            self.pause()
             return answer
 
         return recorded

@@ -314,6 +314,8 @@ class Drill:
     def __init__(self, folder: Path, name: str, called: str = "drill", **variables: str) -> None:
         self.name = name
         self.folder = folder / called
+        self.through: tuple[str, ...] = ()
+        """The program that the driving process is started by, if any."""
         self.variables = variables
         self.outside = Outside(folder)
 
@@ -321,7 +323,7 @@ class Drill:
         """Begin, or go on, in a process of its own; with a full disk coverage stays out, as it would write too."""
         variables = {name: value for name, value in os.environ.items() if limit < 0 or not name.startswith("COVERAGE_")}
         return subprocess.Popen(
-            [sys.executable, __file__, str(self.folder), self.name, str(limit)],
+            [*self.through, sys.executable, __file__, str(self.folder), self.name, str(limit)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -143,9 +143,9 @@ class Told:
     wrong: list[str] = field(default_factory=list[str])
 
 
-def drawn(stage: Stage, chance: random.Random) -> tuple[Plan, list[Part]]:
-    """Draw a plan, and make the world it works on."""
-    names = [*CASES, "rds.promote_read_replica"]
+def drawn(stage: Stage, chance: random.Random, names: Sequence[str] = ()) -> tuple[Plan, list[Part]]:
+    """Draw a plan of these actions (none named: all), and make the world it works on."""
+    names = names or [*CASES, "rds.promote_read_replica"]
     steps: list[Step] = []
     parts: list[Part] = []
     for number in range(chance.randint(1, MOST_STEPS)):
@@ -205,7 +205,7 @@ def drill(stage: Stage, seed: int) -> Told:
     compiled, parts = drawn(stage, chance)
     told = Told(seed, steps=[f"{one.id} {one.uses}" for one in compiled.steps])
     began, weather = len(stage.recording.writes), stage.storm.told.total()
-    with tempfile.TemporaryDirectory(prefix="drills-storm-", dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="drills-storm-", dir=memory()) as folder:
         home = Path(folder) / "drill"
         stage.storm.seed(seed)
         state = _driven(stage, home, compiled, chance)
@@ -215,11 +215,11 @@ def drill(stage: Stage, seed: int) -> Told:
         writes = stage.recording.writes[began:]
         told.wrong += checked(stage, state, parts, writes)
         told.wrong += _on_disk(home, state)
-        told.wrong += _calmly(stage, home, state, parts)
+        told.wrong += calmly(stage, home, state, parts)
     return told
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
     """Give the folder in memory, where a commit costs nothing; None where there is none."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of its own is made in it
 
@@ -321,7 +321,7 @@ def _in_silence(events: Sequence[ev.Event], state: State) -> None:
     del events, state
 
 
-def _calmly(stage: Stage, home: Path, state: State, parts: Sequence[Part]) -> Iterator[str]:
+def calmly(stage: Stage, home: Path, state: State, parts: Sequence[Part]) -> Iterator[str]:
     """Have another process's hands take back what is owed, in calm weather; then the world is as it was."""
     if not state.owed():
         yield from _as_it_was(state, parts)

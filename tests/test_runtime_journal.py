@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,19 +39,67 @@ def test_a_disk_that_takes_nothing_begins_nothing(tmp_path: Path) -> None:
     assert drill.outside.effects == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+NO_OVERRIDE = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+"""Root without leave to read and write what the modes of a file forbid."""
+
+
 def test_a_journal_that_may_not_be_written_is_not_driven(tmp_path: Path) -> None:
     drill = Drill(tmp_path, "chain")
     killed_at(drill, "a.after")
-    for path in (drill.folder / "journal.db", drill.folder):
+    if os.geteuid() == 0:
+        if shutil.which(NO_OVERRIDE[0]) is None:
+            pytest.skip("nothing is read-only for root, and there is no setpriv to make it so")
+        drill.through = NO_OVERRIDE
+    for path in (*drill.folder.glob("*"), drill.folder):
         path.chmod(0o500 if path.is_dir() else 0o400)
     try:
         code, said = drill.go()
     finally:
         drill.folder.chmod(0o700)
+        for path in drill.folder.glob("*"):
+            path.chmod(0o600)
     assert code == 1
+    assert "nothing was started" in said
     assert "Traceback" not in said
     assert drill.outside.effects == ["DO a"]
+    drill.through = ()
+    assert drill.go() == (3, "")
+    assert drill.outside.effects == ["DO a", "DO b", "DO c"]
+
+
+def mounted(*words: str) -> str:
+    """Mount a file system in memory; gives why it could not be, or nothing."""
+    try:
+        done = subprocess.run(["mount", *words], capture_output=True, text=True, timeout=20, check=False)  # noqa: S607 - the system's own
+    except OSError as error:
+        return str(error)
+    return done.stderr.strip() if done.returncode else ""
+
+
+def test_a_full_file_system_stops_a_drill_and_room_lets_it_go_on(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "long")
+    killed_at(drill, "s3.after")
+    kept = tmp_path / "kept"
+    drill.folder.rename(kept)
+    drill.folder.mkdir()
+    held = sum(path.stat().st_size for path in kept.iterdir())
+    why = mounted("-t", "tmpfs", "-o", f"size={held + 160_000}", "tmpfs", str(drill.folder))
+    if why:
+        pytest.skip(f"no file system of its own can be mounted here: {why}")
+    try:
+        for path in kept.iterdir():
+            shutil.copy(path, drill.folder)
+        code, said = drill.go()
+        assert code == 1
+        assert "full" in said
+        assert "Traceback" not in said
+        done = drill.outside.effects
+        assert 4 <= len(done) < 40
+        assert mounted("-o", "remount,size=64m", str(drill.folder)) == ""
+        assert drill.go()[0] == 3
+        assert drill.outside.effects == [f"DO s{number}" for number in range(40)]
+    finally:
+        subprocess.run(["umount", str(drill.folder)], timeout=20, check=True)  # noqa: S607 - the system's own
 
 
 def flip_a_bit(journal: Path) -> None:

@@ -1,0 +1,139 @@
+"""Secrets with a mark in them never appear: in no file of a drill, no output, no command line, however it ended."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from aws_world import World, moto_server
+from fuzzing import ran
+
+from drills.clock import SystemClock
+from drills.engine.plan import DataWatch, Mode, Section
+from drills.testing import plan, step
+from drills.timeline import codec
+from drills.timeline.facts import Facts
+from drills.work import Kind
+
+TESTS = Path(__file__).parent
+CANARY = "c4n4ry"
+PASSWORD = f"{CANARY}-pa/ss?w%rd+"
+DSN = f"postgresql://orders:{quote(PASSWORD, safe='')}@127.0.0.1:9/orders"
+KEYWORDS = f"host=127.0.0.1 port=9 user=orders password='{PASSWORD}' dbname=orders"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIAC4N4RYC4N4RY0000",
+    "AWS_SECRET_ACCESS_KEY": f"{CANARY}/secret+access/key",
+    "AWS_SESSION_TOKEN": f"{CANARY}-session-token==",
+}
+MARKS = tuple(
+    mark.encode()
+    for word in (CANARY, PASSWORD)
+    for mark in (word, quote(word, safe=""), quote_plus(word), base64.b64encode(word.encode()).decode()[:7])
+)
+
+
+@pytest.fixture(scope="module")
+def world() -> Generator[World]:
+    with moto_server() as address:
+        made = World(address)
+        made.client("ssm").put_parameter(Name="/orders/dsn", Value=KEYWORDS, Type="SecureString")
+        secret = json.dumps({"dsn": DSN, "password": PASSWORD})
+        made.client("secretsmanager").create_secret(Name="orders", SecretString=secret)
+        yield made
+
+
+def command_lines() -> bytes:
+    """Give the command lines of all processes, but for those of this test."""
+    lines: list[bytes] = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(entry.read_bytes())
+        except OSError:
+            continue
+    return b"\n".join(lines)
+
+
+def found(data: bytes, where: str) -> list[str]:
+    return [f"{where}: {mark.decode()}" for mark in MARKS if mark in data]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "watched"), [("env:ORDERS_DSN", True), ("secretsmanager:orders#dsn", True), ("ssm:/orders/dsn", False)]
+)
+def test_no_secret_is_left_behind_by_a_drill(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dsn: str,
+    watched: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    at = world.place.name
+    given = {"place": at, "params": Facts(dsn=dsn), "timeout_s": 1.0, "every_s": 0.2}
+    pinned = plan(
+        step("refused", Kind.PROBE, uses="sql.writes_refused", **given),
+        step("nothing", Kind.ACTION, "refused", uses="flow.nothing", place=at),
+        step("writer", Kind.PROBE, "nothing", uses="sql.accepts_writes", **given),
+        step("lag", Kind.PROBE, section=Section.AFTER, uses="sql.replicating", **given),
+        mode=Mode.REHEARSE,
+        places=(world.place,),
+        to_site=at,
+        from_site=at,
+        data=(DataWatch("orders", "sql", dsn, dsn, every_s=0.2, timeout_s=0.5),) if watched else (),
+        baseline_s=0.2,
+        deadline_s=30.0,
+        ask=False,
+    )
+    (tmp_path / "plan.json").write_text(codec.dump(pinned))
+    environment = {
+        **os.environ,
+        **CREDENTIALS,
+        "ORDERS_DSN": DSN,
+        "PYTHONPATH": str(TESTS),
+        "DRILLS_HOME": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(TESTS / "kill_drills.py"), str(tmp_path)],
+        env=environment,
+        stdout=(tmp_path / "out").open("wb"),
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    left: list[str] = []
+    begun = SystemClock().now()
+    while process.poll() is None and SystemClock().now().since(begun) < 60:
+        left += found(command_lines(), "a command line")
+        SystemClock().sleep(0.1)
+    assert process.poll() is not None
+    said = ""
+    monkeypatch.setenv("DRILLS_HOME", str(tmp_path))
+    for words in (
+        ("show",),
+        ("show", "--output", "json"),
+        ("report", "--format", "md"),
+        ("report", "--format", "json"),
+        ("verify",),
+        ("undo",),
+    ):
+        answer = ran(words[0], "drill", *words[1:])
+        assert not answer.crash
+        left += found((answer.out + answer.err).encode(), " ".join(words))
+        said += answer.out
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert "127.0.0.1" in said, "the server behind the secret was spoken to"
+    assert not watched or (tmp_path / "drill" / "observers").is_dir()
+    for path in files:
+        left += found(path.read_bytes(), str(path.relative_to(tmp_path)))
+    assert sorted(set(left)) == []
+
+
+def test_what_is_looked_for_would_be_found() -> None:
+    for text in (DSN, KEYWORDS, PASSWORD, *CREDENTIALS.values()):
+        assert found(text.encode(), "here") or text == CREDENTIALS["AWS_ACCESS_KEY_ID"]
+    assert found(base64.b64encode(PASSWORD.encode()), "here")
