@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 Answer = tuple[int, bytes, str]
+Form = dict[str, list[str]]
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 _DROPPED = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
 
@@ -40,6 +41,16 @@ def answer_query(operation: str, inside: str) -> Answer:
 def refused_query(code: str, status: int = 403) -> Answer:
     body = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
     return status, body.encode(), "text/xml"
+
+
+def always(answer: Answer) -> Callable[[Form, str], Answer]:
+    """Answer the same, whatever is asked."""
+
+    def reply(form: Form, body: str) -> Answer:
+        _ = form, body
+        return answer
+
+    return reply
 
 
 class StandIn:

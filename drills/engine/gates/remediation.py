@@ -122,9 +122,8 @@ def _scheduled(aws: Aws, targets: tuple[Target, ...]) -> Iterator[str]:
             if count > MOST:
                 raise OverflowError(f"more than {MOST} schedules; waive {NAME} if none concerns the drill")
             found = scheduler.get_schedule(Name=one["Name"], GroupName=one.get("GroupName", "default"))
-            named = _named(
-                f"{found.get('Target', {}).get('Arn', '')} {found.get('Target', {}).get('Input', '')}", targets
-            )
+            acts = found["Target"]
+            named = _named(f"{acts['Arn']} {acts.get('Input', '')}", targets)
             if named:
                 yield f"the schedule {one['Name']} acts on {', '.join(named)}; disable it for the drill"
 
