@@ -242,7 +242,7 @@ LOOK = step("look", Kind.PROBE, place="east", permissions=NEEDS)
 
 
 def test_what_is_allowed_by_the_simulation_may_begin_though_it_comes_in_pages(front: StandIn, world: World) -> None:
-    simulating(front, allow)
+    simulating(front, allow, page=1)
     said = one(asked(world, permissions.ask, LOOK))
     assert (said.ok, "all 3 actions" in said.detail) == (True, True)
     assert front.calls.count("SimulatePrincipalPolicy") == 3
