@@ -445,3 +445,13 @@ def test_work_is_recovered_after_the_service_and_both_make_the_downtime() -> Non
     found = named(judge(replace(down, moments=(*down.moments, done))), "mtd")
     assert found.verdict is Verdict.UNPROVEN
     assert "no request was served by west" in found.why
+
+
+def test_a_rate_that_was_never_measured_is_not_told_as_zero() -> None:
+    """A drill that was aborted early has hardly written: it says so, or says nothing, and never 0.0 writes/s."""
+    whole = ledger(Story())
+    for count, told in ((1, ""), (0, "orders: no write was acknowledged")):
+        acked = [one for one in whole.book.markers if one.acked][:count]
+        rest = [one for one in whole.book.markers if not one.acked]
+        short = replace(whole, book=replace(whole.book, markers=[*acked, *rest]))
+        assert judge(Case().question(ledgers=(short,))).write_rate == told

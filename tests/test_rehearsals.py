@@ -46,8 +46,20 @@ def objective(told: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_a_failover_within_its_targets_is_met_with_bounds_and_rows(tmp_path: Path) -> None:
-    code, told = rehearse(tmp_path, lambda _: None)
+    def with_capacity(runbook: dict[str, Any]) -> None:
+        """Ask for capacity too: the service is restored once two instances can write, not with the first answer."""
+        watches = runbook["measure"]["availability"]
+        expect = {"at_least": {"json": "healthy", "value": "${capacity}"}}
+        watches.append({**watches[0], "id": "capacity", "http": "${url}/capacity", "expect": expect})
+        runbook["objectives"] |= {
+            "whole": {"from": "disaster", "to": "service_restored", "within": "5m", "joint": ["checkout", "capacity"]}
+        }
+
+    code, told = rehearse(tmp_path, with_capacity)
     assert (code, told["status"], told["exit_code"]) == (0, "met", 0)
+    seen = {one["name"]: one for one in told["observers"]}
+    assert objective(told, "whole")["low_s"] == seen["checkout & capacity"]["low_s"] >= seen["checkout"]["low_s"]
+    assert sum(one["seconds"] for one in told["phases"]) == pytest.approx(objective(told, "rto")["best_s"])
     for name, target in (("rto", 300.0), ("rpo", 30.0)):
         one = objective(told, name)
         assert (one["verdict"], one["target_s"]) == ("MET", target)
