@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TypeAlias
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drills.measure.skew import (
@@ -127,6 +131,58 @@ def test_of_two_hosts_whichever_told_it_the_truth_is_inside(skew: int, apart: in
         assert found.low <= server.truth(one.now) <= found.high
     stepped = [*other.answers, replace(other.answers[0], date=other.answers[0].date + 9 * SECOND)]
     assert isinstance(bound_all(one.answers + stepped, one.now), NoSkew)
+
+
+@pytest.mark.prove
+@given(st.builds(Random, st.integers(0, 2**63)))
+@settings(max_examples=100_000)
+def test_100_000_worlds_of_any_skew_drift_delay_and_phase_hold_the_truth(random: Random) -> None:
+    server = Server(EPOCH + random.randint(-(10**18), 10**18), random.randint(-DRIFT_PPM, DRIFT_PPM))
+    slow = random.choice([MS, 50 * MS, SECOND])
+    for _ in range(random.randint(1, 12)):
+        aimed = send_next(server.answers, server.now)
+        sent = aimed if random.random() < 0.5 else server.now + random.randint(0, SECOND)
+        server.ask(random.randint(0, slow), random.randint(0, slow), sent)
+    found = bound(server.answers, server.now)
+    assert isinstance(found, Skew)
+    assert found.low <= server.truth(server.now) <= found.high
+
+
+Wrong: TypeAlias = Callable[[Sequence[Dated], int], tuple[int, int]]
+
+
+def without_drift(answers: Sequence[Dated], _: int) -> tuple[int, int]:
+    """Forget that clocks drift apart."""
+    return max(one.date - one.received for one in answers), min(one.date + SECOND - one.sent for one in answers)
+
+
+def by_the_middle(answers: Sequence[Dated], at: int) -> tuple[int, int]:
+    """Take it that the server stamps half-way between send and receipt."""
+    ends = [((one.sent + one.received) // 2, one.date) for one in answers]
+    more = drift(at - answers[0].sent)
+    return max(date - middle for middle, date in ends) - more, min(date + SECOND - m for m, date in ends) + more
+
+
+def as_rounded(answers: Sequence[Dated], at: int) -> tuple[int, int]:
+    """Take the Date for rounded to the nearest second."""
+    more, half = drift(at - answers[0].sent), SECOND // 2
+    low, high = without_drift(answers, at)
+    return low - half - more, high - half + more
+
+
+@pytest.mark.parametrize("wrong", [without_drift, by_the_middle, as_rounded])
+def test_wrong_ways_to_bound_are_seen_to_be_wrong(wrong: Wrong) -> None:
+    random = Random(7)
+    missed = 0
+    for _ in range(300):
+        server = Server(EPOCH + random.randint(0, SECOND), random.choice([-DRIFT_PPM, DRIFT_PPM]))
+        for _ in range(12):
+            server.ask(random.randint(0, 40 * MS), random.randint(0, 2 * MS), send_next(server.answers, server.now))
+        right, (low, high) = bound(server.answers, server.now), wrong(server.answers, server.now)
+        assert isinstance(right, Skew)
+        assert right.low <= server.truth(server.now) <= right.high
+        missed += not low <= server.truth(server.now) <= high
+    assert missed > 15
 
 
 def test_without_an_answer_there_is_no_bound_and_the_first_request_is_sent_at_once() -> None:
