@@ -208,7 +208,7 @@ class Simulation:
                 self._later(stage, lambda: [ev.Ready(stage, ok=True, detail="")])
             case decide.Conclude():
                 self._later("@conclude", self._conclude)
-            case drive.Guard():
+            case drive.Guard() | drive.Witness():
                 pass
 
     def _look(self, name: str) -> list[ev.Body | drive.Prepared]:

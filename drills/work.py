@@ -57,6 +57,8 @@ class Shown(StrEnum):
 
     DATA_AT_RISK = "data_at_risk"
     NEXT_ONE_WAY = "next_one_way"
+    FORECAST_END = "forecast_end"
+    IF_NO = "if_no"
 
 
 class Evidence(StrEnum):

@@ -23,6 +23,7 @@ from drills.runtime.local import LocalRun
 from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
+from drills.work import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from drills.engine.plan import Plan
     from drills.engine.points import Points
     from drills.log import Log
+    from drills.runtime.answers import Answers
     from drills.runtime.warden import Warden
 
 
@@ -202,10 +204,25 @@ def _drive(
         return finished
 
     means = Means(accounts, Retry(clock), clock, catalog.load, watchers, concluded, warden or NoWarden())
+    elsewhere = _answers(journal.folder, state, accounts)
     try:
         return LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted).run()
     finally:
+        if elsewhere is not None:
+            elsewhere.close()
         show.close()
+
+
+def _answers(folder: Path, state: State, accounts: Accounts) -> Answers | None:
+    """Look for answers from other machines, where there can be any: a sandbox has no other machines."""
+    asks = any(step.kind is Kind.OPERATOR for step in state.plan.steps)
+    if state.plan.world or not state.plan.ask or not asks or not state.plan.places:
+        return None
+    from drills.runtime.answers import Answers
+
+    found = Answers(folder, state, accounts)
+    found.watch(lambda told: say(folder, ev.Told(ev.Word.NOTE, "drills", 0, note=told)))
+    return found
 
 
 def _observers(

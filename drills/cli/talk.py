@@ -10,6 +10,7 @@ import click
 
 from drills.cli import folders
 from drills.clock import SystemClock
+from drills.engine.people import does_not_count
 from drills.engine.progress import TERMINAL, Status
 from drills.errors import Refused, Usage
 from drills.report import paint, standing
@@ -106,6 +107,31 @@ noted = click.option("--note", default="", help="Why; it stands on the timeline 
 named = click.argument("names", nargs=-1, metavar="[DRILL] STEP")
 
 
+elsewhere = click.option(
+    "--env", "environment", default="", metavar="NAME", help="The drill runs on another machine, in this environment."
+)
+
+
+def _answer_elsewhere(word: Word, names: Sequence[str], note: str, environment: str) -> None:
+    """Leave the answer in the environment's home region, in each of its accounts: the drill takes it from there."""
+    from drills.aws.sessions import Accounts
+    from drills.engine.bind import places_of
+    from drills.runbook.find import environment_path
+    from drills.runbook.load import load_environment
+    from drills.runtime.answers import Answer, homes, send
+
+    name, step = _split(names, f"{word.value} --env {environment} DRILL STEP")
+    if name is None:
+        raise Usage(f"name the drill: `drills {word.value} --env {environment} DRILL STEP`")
+    if len(note) > LONGEST_NOTE:
+        raise Usage(f"the note has {len(note)} characters; at most {LONGEST_NOTE} are taken")
+    place = load_environment(environment_path(environment)).model
+    accounts = Accounts(session_name=inbox.person())
+    for one in homes(places_of(place, None), place.home):
+        send(accounts.write(one).client("ssm"), name, Answer(word, inbox.person(), step, note))
+        paint.put(sys.stdout, f"{word.value} {step}: left for {name} in account {one.account}, {one.region}\n")
+
+
 def _answer(word: Word, names: Sequence[str], note: str) -> None:
     name, step = _split(names, f"{word.value} [DRILL] STEP")
     drill = the_drill(name)
@@ -120,6 +146,11 @@ def _answer(word: Word, names: Sequence[str], note: str) -> None:
         raise Refused(f"step {step} has not asked yet{_who_asks(drill.state)}")
     if one.status is not Status.RUNNING:
         raise Refused(f"step {step} does not ask any more: it is {one.status.value} ({one.detail})")
+    if word is Word.NOT_APPLICABLE and (one.step.uses != "task" or not note.strip()):
+        raise Usage("--not-applicable is for a task, and its --note says why")
+    counted = does_not_count(drill.state.plan, one.step, inbox.person(), drill.state.starter)
+    if counted:
+        raise Refused(f"step {step}: {counted}; nothing was said")
     _tell(drill, word, step, note)
 
 
@@ -131,17 +162,21 @@ def _who_asks(state: State) -> str:
 @click.command("approve")
 @named
 @noted
-def approve(names: tuple[str, ...], note: str) -> None:
+@elsewhere
+@click.option("--not-applicable", is_flag=True, help="Of a task: there was nothing to do. Say why with --note.")
+def approve(names: tuple[str, ...], note: str, environment: str, *, not_applicable: bool) -> None:
     """Answer the STEP that asks: yes, go on."""
-    _answer(Word.APPROVE, names, note)
+    word = Word.NOT_APPLICABLE if not_applicable else Word.APPROVE
+    _answer_elsewhere(word, names, note, environment) if environment else _answer(word, names, note)
 
 
 @click.command("reject")
 @named
 @noted
-def reject(names: tuple[str, ...], note: str) -> None:
+@elsewhere
+def reject(names: tuple[str, ...], note: str, environment: str) -> None:
     """Answer the STEP that asks: no. The drill is aborted."""
-    _answer(Word.REJECT, names, note)
+    _answer_elsewhere(Word.REJECT, names, note, environment) if environment else _answer(Word.REJECT, names, note)
 
 
 # -- the whole drill ---------------------------------------------------------------------------------------

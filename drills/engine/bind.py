@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drills.errors import Problem
+from drills.runbook.environment import EnvironmentKind
 from drills.runbook.interpolate import bind, finish, plain, references, waits_for_output
 from drills.runbook.problems import did_you_mean
 from drills.runbook.works import check_fields, is_own
@@ -76,6 +77,20 @@ class Binder:
         if follow is not None:
             follow = replace(follow, fields=_finished(follow.fields), say=str(finish(follow.say)))
         return BoundWork(_finished(bound), told, follow)
+
+    def check_people(self, params: Facts, where: Where) -> None:
+        """Check that each role a question names has people, and enough of them; a sandbox asks whoever is there."""
+        model, named = self._environment.model, params.get("roles")
+        if model.kind is EnvironmentKind.SANDBOX or not isinstance(named, list) or not named:
+            return
+        for role in named:
+            if not model.people.get(str(role)):
+                told = f"roles: environment {model.environment} names nobody as {role!r}; add it to its `people`"
+                self._problems.add((*where, "roles"), told)
+        count, people = params.get("approvers", 1), {one for role in named for one in model.people.get(str(role), ())}
+        if people and isinstance(count, int) and not any("*" in one for one in people) and len(people) < count:
+            told = f"approvers: {count} are wanted, and {', '.join(map(str, named))} are {len(people)} in all"
+            self._problems.add((*where, "approvers"), told)
 
     def text(self, given: str, where: Where) -> str:
         """Bind one text."""

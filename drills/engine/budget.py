@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from drills.engine.plan import Section
 from drills.runbook.order import topological
+from drills.work import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,6 +21,12 @@ def critical_path(plan: Plan) -> tuple[float, tuple[str, ...]]:
     """
     steps = [step for step in plan.steps if step.section is Section.STEPS and not step.reserve]
     return _longest(steps, expected_s)
+
+
+def remaining_s(plan: Plan, over: frozenset[str]) -> float:
+    """Give the seconds that the steps not ``over`` should take along their longest path; questions take none."""
+    left = [step for step in plan.steps if step.section is Section.STEPS and not step.reserve and step.id not in over]
+    return _longest(left, lambda step: 0.0 if step.kind is Kind.OPERATOR else expected_s(step))[0]
 
 
 def expected_s(step: Step) -> float:

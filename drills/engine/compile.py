@@ -107,6 +107,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         fence=book.no_fence or "",
         ask=ask,
         dns_ttl_s=_ttl(environment),
+        people=_people(environment),
         break_glass=place.break_glass.profile if place.break_glass and mode is Mode.INCIDENT else "",
         world=world.folder if world else "",
         world_private=world.private if world else False,
@@ -199,3 +200,8 @@ def _ttl(environment: LoadedEnvironment) -> float | None:
     if model.dns_ttl is not None:
         return model.dns_ttl.total_seconds()
     return model.world.ttl.total_seconds() if model.world is not None else None
+
+
+def _people(environment: LoadedEnvironment) -> Facts:
+    roles: dict[str, Json] = {role: [*map(str, people)] for role, people in environment.model.people.items()}
+    return Facts(**roles)

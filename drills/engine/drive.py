@@ -14,7 +14,7 @@ import msgspec
 from drills.engine import decide
 from drills.engine.plan import Section
 from drills.engine.progress import Phase, Status
-from drills.engine.shown import shown
+from drills.engine.shown import criteria, shown
 from drills.engine.when import wanted
 from drills.timeline import events as ev
 from drills.timeline.facts import Before
@@ -73,6 +73,13 @@ class Guard(msgspec.Struct, frozen=True):
     step: str
 
 
+class Witness(msgspec.Struct, frozen=True):
+    """Ask the probes that a question shows, now: ``moment`` is ``asked`` or ``answered``."""
+
+    step: str
+    moment: str
+
+
 class Drop(msgspec.Struct, frozen=True):
     """Stop looking: nobody waits for the answer any more. A change in flight settles, but waits for nothing more."""
 
@@ -80,7 +87,16 @@ class Drop(msgspec.Struct, frozen=True):
 
 
 Act: TypeAlias = (
-    Prepare | Look | Perform | Guard | Drop | decide.Recheck | decide.TakeBack | decide.Observe | decide.Conclude
+    Prepare
+    | Look
+    | Perform
+    | Guard
+    | Witness
+    | Drop
+    | decide.Recheck
+    | decide.TakeBack
+    | decide.Observe
+    | decide.Conclude
 )
 
 
@@ -94,6 +110,7 @@ class Turn:
     last: bool = False
 
 
+_ANSWERS = frozenset({ev.Word.APPROVE, ev.Word.REJECT, ev.Word.NOT_APPLICABLE})
 RESTING = frozenset({Phase.OVER, Phase.HELD})
 SETTLED_WITHIN_S = 120.0
 """How long a drill that is parked waits for an undo under way; a change ends by its own timeout."""
@@ -133,6 +150,8 @@ class _Loop:
             self.emit(fact.at, ev.Started(body.step, self.state.progress[body.step].attempt + 1))
         running, stopped = set(self.state.running), self.state.stop is not None
         self.emit(fact.at, body)
+        if isinstance(body, ev.Told) and body.word in _ANSWERS and body.step in running:
+            self._witness(body.step, "answered")
         if isinstance(body, ev.Ready):
             self.begun.discard(decide.Observe(body.stage))
         if isinstance(body, ev.Ended | ev.Undid | ev.UndoFailed):
@@ -143,6 +162,12 @@ class _Loop:
                 self._forget(name)
         if self.state.stop is not None and not stopped:
             self._hurry()
+
+    def _witness(self, name: str, moment: str) -> None:
+        """Have the probes of a question asked, where it shows any."""
+        one = self.state.progress[name]
+        if one.asked and criteria(self.state, one.step):
+            self.turn.acts.append(Witness(name, moment))
 
     def _hurry(self) -> None:
         """Let changes in flight settle, and no stage of observing be waited for: the drill has turned back."""
@@ -213,6 +238,7 @@ class _Loop:
                     self.act(Look(name))
             case decide.Ask(step=name):
                 self.emit(now, ev.Asked(name, shown(self.state, self.state.progress[name].step)))
+                self._witness(name, "asked")
             case decide.Recheck(step=name) if self.state.stop is not None:
                 self.emit(
                     now, ev.Ended(name, ev.Outcome.UNKNOWN, "in doubt: begun, and nobody wrote down how it ended")

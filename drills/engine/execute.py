@@ -17,6 +17,7 @@ from drills.engine.changing import Changes, Patience
 from drills.engine.outputs import bind_outputs
 from drills.engine.plan import Section
 from drills.engine.renewal import Renewal
+from drills.engine.shown import criteria
 from drills.errors import Busy, DrillsError, Rejected, WorkError
 from drills.runbook.works import build as build_work
 from drills.timeline import events as ev
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from drills.engine.plan import Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
+    from drills.timeline.facts import Json
     from drills.work import Aws, Place, Probe
 
 LOOKED_AT_MOST_EVERY_S = 1.0
@@ -244,6 +246,8 @@ class Workshop:
                 self._spawn(name, self._look)
             case drive.Guard(step=name):
                 self._spawn(name, self._guard)
+            case drive.Witness(step=name, moment=moment):
+                self._crew.do(lambda: self._witness(name, moment))
             case drive.Prepare(step=name):
                 self._spawn(name, self._prepare)
             case drive.Perform(step=name):
@@ -309,6 +313,18 @@ class Workshop:
             return Observation(ok=None, detail=str(error), final=True)
         except WorkError as error:
             return Observation(ok=None, detail=f"no answer: {error}")
+
+    def _witness(self, name: str, moment: str) -> None:
+        """Ask the probes that a question shows, each once and all at the same time as the question stands."""
+        seen: dict[str, Json] = {}
+        for probe in criteria(self._state, self._state.progress[name].step):
+            step = self._state.plan.step(probe)
+            try:
+                look = self.build(step).observe(self.read(step))
+                seen[probe] = {"ok": look.ok, "detail": look.detail}
+            except Exception as error:  # noqa: BLE001 - no answer is what a person has to see then
+                seen[probe] = {"ok": None, "detail": f"no answer: {error}"}
+        self.tell(ev.Witnessed(name, moment, Facts(**seen)))
 
     def _guard(self, one: Progress, token: Token) -> None:
         step = one.step

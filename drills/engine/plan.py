@@ -225,6 +225,8 @@ class Plan:
     ask: bool = False
     """Whether a person is there to answer; a rehearsal answers its own questions unless told otherwise."""
     dns_ttl_s: float | None = None
+    people: Facts = field(default_factory=Facts)
+    """Role -> who has it: user names, user@host, or ARNs."""
     break_glass: str = ""
     """The profile that acts in an incident when the ordinary identity cannot be had."""
     world: str = ""

@@ -81,6 +81,8 @@ class Progress:
     late: bool = False
     """It ended after the drill had turned back: that it did not end well is no failure of its own."""
     asked: bool = False
+    said_yes: tuple[str, ...] = ()
+    """Who has approved so far, where several must."""
     shown: Facts = field(default_factory=Facts)
     renew: str = ""
     """It waits for credentials, and this is what a person does to get new ones."""

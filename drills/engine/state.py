@@ -10,10 +10,12 @@ from collections import deque
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
+from drills.engine import people
 from drills.engine.plan import Mode, OnFailure, Plan, Section
 from drills.engine.progress import HOLD, TERMINAL, Progress, Status, Stop
 from drills.timeline import events as ev
 from drills.timeline.events import Word
+from drills.timeline.facts import Facts
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class State:
         self.gates: list[ev.Gated] = []
         self.notes: list[tuple[Stamp, str, str]] = []
         self.stop: Stop | None = None
-        self.why = ""
+        self.why = self.starter = ""
         self.held_since: Stamp | None = None
         self.held_for: set[str] = set()
         self.hold_expired = False
@@ -97,8 +99,8 @@ class State:
         """Take in what changes nothing here: the fact alone is enough."""
 
     @_take.register(ev.Opened)
-    def _opened(self, _: ev.Opened, at: Stamp) -> None:
-        self.opened = at
+    def _opened(self, body: ev.Opened, at: Stamp) -> None:
+        self.opened, self.starter = at, body.by
 
     @_take.register(ev.Resumed)
     def _resumed(self, _: ev.Resumed, at: Stamp) -> None:
@@ -241,8 +243,13 @@ class State:
     def _asked(self, body: ev.Asked, at: Stamp) -> None:
         one = self.progress[body.step]
         one.status, one.asked, one.shown = Status.RUNNING, True, body.shown
-        one.started, one.attempted = one.started or at, at
+        one.started, one.attempted, one.said_yes = one.started or at, at, ()
         self.running[body.step] = None
+
+    @_take.register(ev.Witnessed)
+    def _witnessed(self, body: ev.Witnessed, _: Stamp) -> None:
+        one = self.progress[body.step]
+        one.shown = Facts(**{**one.shown, **{name: body.seen.record(name).text("detail") for name in body.seen}})
 
     @_take.register(ev.Guarded)
     def _guarded(self, body: ev.Guarded, _: Stamp) -> None:
@@ -266,13 +273,10 @@ class State:
                 self._undo_told(body)
             case Word.PARK:
                 self.parked, self.parked_by = True, body.by
-            case Word.APPROVE | Word.REJECT if one is not None and one.status is Status.RUNNING and one.asked:
-                one.by = body.by
-                said = f"by {body.by}" + (f": {body.note}" if body.note else "")
-                if body.word is Word.APPROVE:
-                    self._end(at, one, Status.DONE, f"approved {said}")
-                else:
-                    self._end(at, one, Status.FAILED, f"rejected {said}")
+            case Word.APPROVE | Word.REJECT | Word.NOT_APPLICABLE if (
+                one is not None and one.status is Status.RUNNING and one.asked
+            ):
+                self._answered(at, one, body)
             case Word.SKIP if one is not None and (one.status not in TERMINAL or self._open_question(one)):
                 if not (one.step.changes and one.status is Status.RUNNING):
                     self._settle(at, one, Status.SKIPPED, f"skipped by {body.by}: {body.note}")
@@ -287,6 +291,27 @@ class State:
                 pass
         if not self.held_for:
             self.held_since = None
+
+    def _answered(self, at: Stamp, one: Progress, body: ev.Told) -> None:
+        """Take an answer that counts: one no is a no, a yes waits for as many people as are wanted."""
+        sandbox = body.inbox == 0 and not self.plan.ask
+        not_counted = "" if sandbox else people.does_not_count(self.plan, one.step, body.by, self.starter)
+        if not_counted:
+            one.detail = f"an answer did not count: {not_counted}"
+            return
+        one.by = body.by
+        said = f"by {body.by}" + (f": {body.note}" if body.note else "")
+        if body.word is Word.REJECT:
+            self._end(at, one, Status.FAILED, f"rejected {said}")
+        elif body.word is Word.NOT_APPLICABLE:
+            self._settle(at, one, Status.SKIPPED, f"not applicable, {said}")
+        else:
+            one.said_yes = (*one.said_yes, body.by)
+            if sandbox or people.enough(one.step, self.plan.mode, one.said_yes):
+                together = f"by {', '.join(one.said_yes)}" if len(one.said_yes) > 1 else said
+                self._end(at, one, Status.DONE, f"approved {together}")
+            else:
+                one.detail = f"{len(set(one.said_yes))} of {people.wanted(one.step)} have approved: {said}"
 
     def _resolve_failed(self, at: Stamp, one: Progress, detail: str) -> None:
         one.touched = False

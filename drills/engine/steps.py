@@ -85,6 +85,7 @@ def _step(one: Listed, found: Traits, binder: Binder, kept: Collection[str | Non
         on_failure, instead = OnFailure.HOLD, ""
     bound = binder.work(step.with_, (*one.where, "with"), found, step.id or "")
     told = bound.traits
+    binder.check_people(bound.params, (*one.where, "with"))
     made = Step(
         id=step.id or "",
         number=0,

@@ -6,6 +6,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
+from drills.engine import people
 from drills.engine.plan import Mode
 from drills.engine.progress import HOLD
 from drills.report import figures
@@ -13,6 +14,7 @@ from drills.timeline import events as ev
 
 if TYPE_CHECKING:
     from drills.clock import Stamp
+    from drills.engine.plan import Step
     from drills.engine.state import State
 
 LONGEST_DETAIL = 240
@@ -141,7 +143,30 @@ def _asked(body: ev.Asked, _: Stamp, state: State) -> str:
     said += "".join(f"; {name}: {value}" for name, value in body.shown.items())
     if not state.plan.ask:
         return f"step {body.step}: asks{said} (the rehearsal answers itself)"
-    return f"step {body.step}: ASKS{said} (`drills approve {body.step}` or `drills reject {body.step}`)"
+    who = _who(state, step)
+    return f"step {body.step}: ASKS{who}{said} (`drills approve {body.step}` or `drills reject {body.step}`)"
+
+
+def _who(state: State, step: Step) -> str:
+    """Say whose answers a question waits for, where not anybody's will do."""
+    if state.plan.mode is Mode.INCIDENT:
+        return ""
+    asked, count = people.roles(step), people.wanted(step)
+    words = [", ".join(asked)] if asked else []
+    words += [f"{count} different people"] if count > 1 else []
+    words += ["not who started it"] if step.params.get("not_starter") is True else []
+    return f" ({'; '.join(words)})" if words else ""
+
+
+@tell.register(ev.Witnessed)
+def _witnessed(body: ev.Witnessed, *_: object) -> str:
+    names = {True: "yes", False: "NO"}
+    told: list[str] = []
+    for name in body.seen:
+        look = body.seen.record(name)
+        answer = names.get(look.flag("ok")) if isinstance(look.get("ok"), bool) else "no answer"
+        told.append(f"{name}: {answer}, {short(look.text('detail'))}")
+    return f"step {body.step}, as it was {body.moment}: {'; '.join(told)}"
 
 
 @tell.register(ev.Told)

@@ -113,6 +113,7 @@ class Environment(Written):
     values: dict[Name, Scalar] = Field(default_factory=dict)
     active: Active | None = None
     scope: Scope = Field(default_factory=Scope)
+    people: dict[Name, tuple[Text, ...]] = Field(default_factory=dict)
     break_glass: BreakGlass | None = None
     windows: tuple[Window, ...] = Field(default=(), max_length=50)
     freezes: tuple[Freeze, ...] = Field(default=(), max_length=200)

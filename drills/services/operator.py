@@ -12,6 +12,8 @@ from drills.services.spec import Spec
 class Confirm(Spec):
     """Ask a person to decide; approving goes on, rejecting ends the step as failed.
 
+    ``approvers`` different people must say yes; one no is a no, and so is no answer in time.
+
     .. code-block:: yaml
 
         operator: confirm
@@ -22,10 +24,16 @@ class Confirm(Spec):
     name: ClassVar[str] = "confirm"
 
     question: str = Field(default="", description="What is asked; without it the step's `say` is.")
+    roles: tuple[str, ...] = Field(default=(), description="Whose answer counts: roles of the environment's `people`.")
+    not_starter: bool = Field(default=False, description="Whoever started the drill may not answer.")
+    approvers: int = Field(default=1, ge=1, le=20, description="How many different people must say yes.")
 
 
 class Task(Spec):
-    """Ask a person to do something outside, and to say when it is done.
+    """Ask a person to do something outside, and to say how it went.
+
+    ``drills approve`` says that it is done, ``drills reject`` that it failed, ``drills approve --not-applicable`` that
+    there was nothing to do.
 
     .. code-block:: yaml
 
@@ -37,3 +45,6 @@ class Task(Spec):
     name: ClassVar[str] = "task"
 
     do: str = Field(default="", description="What is to be done; without it the step's `say` is.")
+    roles: tuple[str, ...] = Field(default=(), description="Whose answer counts: roles of the environment's `people`.")
+    not_starter: bool = Field(default=False, description="Whoever started the drill may not answer.")
+    approvers: int = Field(default=1, ge=1, le=20, description="How many different people must say yes.")

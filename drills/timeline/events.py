@@ -41,6 +41,7 @@ class Word(StrEnum):
     RESOLVE_FAILED = "resolve-failed"
     UNDO = "undo"
     NOTE = "note"
+    NOT_APPLICABLE = "not-applicable"
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -180,6 +181,14 @@ class Told(msgspec.Struct, frozen=True):
     accept_data_loss: bool = False
 
 
+class Witnessed(msgspec.Struct, frozen=True):
+    """What the probes that a question shows saw at a moment of it: ``asked`` or ``answered``; name -> ok and detail."""
+
+    step: str
+    moment: str
+    seen: Facts
+
+
 class Guarded(msgspec.Struct, frozen=True):
     """A guard said no, or did not answer within its tolerance."""
 
@@ -315,6 +324,7 @@ Body: TypeAlias = (
     | Ended
     | Asked
     | Told
+    | Witnessed
     | Guarded
     | TimedOut
     | UndoStarted
