@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from drills.aws import arns
+from drills.aws import arns, forbidden
 from drills.aws.narrow import OWN, is_read
 from drills.engine.gates.table import GATES
 from drills.engine.permissions import needed
@@ -26,17 +26,28 @@ LONGEST: Final = 6144
 """Characters of a managed policy, white space not counted (IAM and STS quotas)."""
 ATTACHED: Final = 10
 """Managed policies that a role holds by default."""
-NEVER: Final = (
-    "backup:DeleteBackupVault",
-    "backup:DeleteRecoveryPoint",
-    "backup:PutBackupVaultLockConfiguration",
-    "kms:DisableKey",
-    "kms:ScheduleKeyDeletion",
-    "route53:DeleteHostedZone",
-    "s3:DeleteBucket",
+_PREFIX: Final = {
+    "acm*": "acm",
+    "cloudhsm*": "cloudhsm",
+    "docdb": "rds",
+    "efs": "elasticfilesystem",
+    "neptune": "rds",
+    "opensearch": "es",
+    "s3control": "s3",
+    "sso-admin": "sso",
+}
+"""Services whose IAM prefix is not the name that the list of forbidden calls has for them."""
+NEVER: Final = tuple(
+    sorted(
+        {
+            f"{_PREFIX.get(rule.service, rule.service)}:{rule.operation}"
+            for rule in forbidden.RULES
+            # What depends on a call's parameters IAM cannot tell; what begins with * would deny reads as well.
+            if rule.when is None and not rule.own and not rule.operation.startswith("*")
+        }
+    )
 )
 """What no drill ever does, as IAM names it."""
-
 _HOLDERS: Final = ("secretsmanager", "ssm")
 Document: TypeAlias = "dict[str, Any]"
 """A policy document, as IAM reads it."""
@@ -191,7 +202,7 @@ def _statements(grants: _Grants) -> Iterator[Document]:
             "Resource": list(resources),
             **({"Condition": {"StringEquals": equals}} if equals else {}),
         }
-    yield {"Sid": "Never", "Effect": "Deny", "Action": sorted(NEVER), "Resource": ["*"]}
+    yield {"Sid": "Never", "Effect": "Deny", "Action": list(NEVER), "Resource": ["*"]}
 
 
 def size(document: Document) -> int:
