@@ -96,6 +96,22 @@ def test_a_drill_is_undone_from_its_export_after_the_original_is_gone(
     assert json.loads(undone.stdout)["remains"] == []
 
 
+def test_what_somebody_else_changed_since_is_left_alone_and_told_with_what_was_before(
+    world: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "drill"
+    one = stopped(world, folder)
+    world.client("ec2").terminate_instances(InstanceIds=[one])
+    undone = elsewhere(tmp_path / "there", "undo", str(folder))
+    assert undone.returncode in (0, 6), undone.stderr
+    told = read_drill(folder)[1].progress["halt"].undo_detail
+    assert told.startswith(
+        f"now: {one} was terminated since; before: region us-east-1, states {{'{one}': 'running'}}; ours: "
+    )
+    assert told.endswith(f"to restore it anyway: aws ec2 start-instances --region us-east-1 --instance-ids {one}")
+    assert state_of(world, one) == "terminated"
+
+
 def test_an_export_that_was_changed_or_is_none_is_refused(world: World, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("DRILLS_HOME", str(tmp_path / "home"))
     folder = tmp_path / "here" / "drill"

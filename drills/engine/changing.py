@@ -26,6 +26,7 @@ EFFECT_EVERY_S = 0.02
 RESTORED_EVERY_S = 0.25
 RESTORED_WITHIN_S = 120.0
 UNANSWERED_LOOKS = 3
+LONGEST_FACTS = 400
 IN_FLIGHT_S = 60.0
 """How long an undo waits for the change it takes back, when that still hangs."""
 
@@ -215,7 +216,7 @@ class Changes:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the step stays owed and is shown
             self._bench.tell(ev.UndoFailed(step.id, f"{type(error).__name__}: {error}", by_hand))
             return
-        self._bench.tell(ev.Undid(step.id, undone.detail, undone.left_alone))
+        self._bench.tell(ev.Undid(step.id, undone.detail, _left(undone, before, one, by_hand)))
 
     @contextmanager
     def _after_the_change(self, step: Step) -> Generator[None]:
@@ -246,3 +247,18 @@ class Changes:
 
     def _end(self, step: Step, outcome: Outcome, detail: str) -> None:
         self._bench.tell(ev.Ended(step.id, outcome, detail))
+
+
+def _left(undone: Undone, before: Before, one: Progress, by_hand: tuple[str, ...]) -> str | None:
+    """Say of what somebody else changed since: what is there now, what was before, what we made, and the way back."""
+    if undone.left_alone is None:
+        return None
+    ours = f"; ours: {_brief(one.receipt)}" if one.receipt is not None else ""
+    anyway = f"; to restore it anyway: {' ; '.join(by_hand)}" if by_hand else ""
+    return f"now: {undone.left_alone}; before: {_brief(before)}{ours}{anyway}"
+
+
+def _brief(facts: Facts) -> str:
+    """Write facts in one bearable line."""
+    text = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return text if len(text) <= LONGEST_FACTS else f"{text[: LONGEST_FACTS - 3]}..."
