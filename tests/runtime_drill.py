@@ -21,6 +21,7 @@ from msgspec.structs import replace as altered
 
 from drills import catalog
 from drills.clock import SystemClock
+from drills.engine.by_people import by_people
 from drills.engine.plan import Mode, Plan, Section
 from drills.engine.state import State
 from drills.errors import Busy, DrillsError, JournalError
@@ -300,6 +301,7 @@ def main(folder: Path, name: str, limit: int = -1) -> int:
             )
         else:
             pinned = watched(bound(PLANS[name](), folder.parent))
+            pinned = by_people(pinned) if "TEST_BY_PEOPLE" in os.environ else pinned
             warden = warden_of(folder, pinned)
             state = compose.open_drill(folder, pinned, Accounts(), show, outside=None, warden=warden)
     except DrillsError as error:

@@ -96,7 +96,9 @@ def _take_over(folder: Path, output: str, *, takeover: bool) -> None:
     with target_lock(folder.parent, state.plan):
         accounts = recorded_accounts(folder, state.plan)
 
-        def warden(pinned: Plan) -> Warden:
+        def warden(pinned: Plan) -> Warden | None:
+            if pinned.observe_only:
+                return None
             return Warden(folder.resolve().name, pinned, accounts, SystemClock(), takeover=takeover)
 
         show = shown(output)

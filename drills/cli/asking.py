@@ -26,6 +26,7 @@ class Meant:
     confirm: str
     takeover: bool
     began: tuple[ev.Began, ...] = ()
+    observe_only: bool = False
 
 
 def aloud(told: str) -> None:

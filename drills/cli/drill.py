@@ -12,6 +12,7 @@ import click
 
 from drills.cli.asking import Meant, asked, before_direction, confirmed
 from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
+from drills.engine.by_people import by_people
 from drills.engine.plan import Mode
 from drills.errors import Refused, Usage
 from drills.timeline import events as ev
@@ -34,6 +35,9 @@ _to = click.option("--to", "to_site", default="", metavar="SITE", help="The site
 _detach = click.option("--detach", is_flag=True, help="Go on in the background; `drills watch` shows it.")
 _takeover = click.option(
     "--takeover", is_flag=True, help="Take the target's lock from a drill whose lease has run out."
+)
+_observe_only = click.option(
+    "--observe-only", is_flag=True, help="People act, the tool watches and judges: no step changes anything."
 )
 _confirm = click.option(
     "--confirm", default="", metavar="NAME", help="The environment's name, to say that you mean it."
@@ -70,6 +74,7 @@ def _parts(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--as", "as_", type=click.Choice(["rehearsal", "incident"]), default="rehearsal", help="What is played.")
 @click.option("--outage", type=click.Choice(["kill", "blackhole"]), default=None, help="How a lost site is lost.")
+@_observe_only
 @click.option("--ask", is_flag=True, help="Ask people for real; without it the sandbox answers after a second.")
 @_takeover
 @_parts
@@ -87,6 +92,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     as_: str,
     outage: str | None,
     ask: bool,
+    observe_only: bool,
     takeover: bool,
     part: Part,
     detach: bool,
@@ -110,6 +116,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     with _world(place, standing, folder, outage) as (world, impose):
         sites = direction(place, world, to_site, mode, Accounts())
         compiled = Bound(book, place, *sites, world).plan(wish, mode, ask=ask)
+        compiled = by_people(compiled) if observe_only else compiled
         outside = (lambda: impose(compiled.from_site)) if mode is Mode.INCIDENT else None
         _drive(folder, compiled, output, outside, takeover=takeover)
 
@@ -190,6 +197,7 @@ def plan(  # noqa: PLR0913 - what the command line says
 @click.command()
 @click.argument("runbook")
 @click.option("--env", "environment", required=True, help="The staging environment.")
+@_observe_only
 @_confirm
 @_takeover
 @_parts
@@ -203,14 +211,19 @@ def run(  # noqa: PLR0913 - what the command line says
     to_site: str,
     settings: tuple[str, ...],
     *,
+    observe_only: bool,
     confirm: str,
     takeover: bool,
     part: Part,
     detach: bool,
     output: str,
 ) -> None:
-    """Run a drill in a staging account. Asks every gate first, and for the environment's name."""
-    meant = Meant(confirm, takeover=takeover)
+    """Run a drill in a staging account. Asks every gate first, and for the environment's name.
+
+    With --observe-only people act: each change is a task that ends when it is seen done, or by `drills approve`.
+    Nothing is changed, so no scope, no lock and no --confirm is needed.
+    """
+    meant = Meant(confirm, takeover=takeover, observe_only=observe_only)
     _for_real(Wish(runbook, environment, to_site, settings, part), Mode.RUN, meant, detach=detach, output=output)
 
 
@@ -259,11 +272,13 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
         raise Usage(f"{wish.environment} is a sandbox: use `drills rehearse {wish.runbook}`")
     sites = direction(place, None, wish.to_site, mode, before_direction(place, wish.to_site, mode))
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
+    compiled = by_people(compiled) if meant.observe_only else compiled
     answers = asked(compiled, takeover=meant.takeover)
     for answer in answers:
         click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
     refuse(answers, mode)
-    confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())
+    if not meant.observe_only:
+        confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())
     folder = _new_folder(book.model.runbook, home())
     if detach:
         _detach_here(folder)
@@ -304,7 +319,9 @@ def _drive(
 
     with target_lock(folder.parent, compiled):
         accounts = recorded_accounts(folder, compiled)
-        warden = Warden(folder.name, compiled, accounts, SystemClock(), takeover=takeover)
+        warden = None
+        if not compiled.observe_only:  # what changes nothing takes no lock
+            warden = Warden(folder.name, compiled, accounts, SystemClock(), takeover=takeover)
         state = open_drill(folder, compiled, accounts, shown(output), outside=outside, gates=gates, warden=warden)
     tell(folder, state, output)
 

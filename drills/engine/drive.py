@@ -239,6 +239,8 @@ class _Loop:
             case decide.Ask(step=name):
                 self.emit(now, ev.Asked(name, shown(self.state, self.state.progress[name].step)))
                 self._witness(name, "asked")
+                if self.state.progress[name].step.hand is not None:
+                    self.act(Look(name))
             case decide.Recheck(step=name) if self.state.stop is not None:
                 self.emit(
                     now, ev.Ended(name, ev.Outcome.UNKNOWN, "in doubt: begun, and nobody wrote down how it ended")
@@ -275,9 +277,9 @@ def drive(state: State) -> Generator[Turn, News, None]:
     loop.turn.wait_s = 0.0
     news = yield loop.turn
     for name, one in state.progress.items():
-        if name not in state.running or one.asked:
+        if name not in state.running or (one.asked and one.step.hand is None):
             continue
-        if one.before is None and not wanted(state, one.step):
+        if one.before is None and not one.asked and not wanted(state, one.step):
             loop.emit(news.now, ev.Ended(name, ev.Outcome.SKIPPED, "its `when` says no"))
         elif not one.step.changes:
             loop.turn.acts.append(Look(name))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from drills.aws.holder import Standing
     from drills.aws.narrow import Needed
     from drills.clock import Clock, Stamp
-    from drills.engine.plan import Step
+    from drills.engine.plan import Hand, Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
     from drills.timeline.facts import Json
@@ -286,8 +286,33 @@ class Workshop:
 
     # -- looking -------------------------------------------------------------------------------------------
 
+    def _look_by_hand(self, step: Step, hand: Hand, token: Token) -> None:
+        """Look whether people have done a task; what cannot be looked at waits for their word alone."""
+        try:
+            work = self.build(step)
+            aws = self.read(step)
+        except DrillsError as error:
+            self.tell(ev.Looked(step.id, None, f"the tool cannot see whether it is done: {error}"))
+            return
+        first, told = True, ""
+        while not token.is_set():
+            seen = self.look(step, lambda: work.in_effect(aws) if hand.kind is Kind.FAULT else work.already(aws))
+            if token.is_set():
+                return
+            if seen.ok is True:
+                self.tell(ev.Ended(step.id, Outcome.DONE, f"seen done: {seen.detail}", adopted=first, by="people"))
+                return
+            if seen.detail != told:
+                told = seen.detail
+                self.tell(ev.Looked(step.id, seen.ok, seen.detail))
+            first = False
+            token.wait(step.every_s)
+
     def _look(self, one: Progress, token: Token) -> None:
         step = one.step
+        if step.hand is not None:
+            self._look_by_hand(step, step.hand, token)
+            return
         probe: Probe = self.build(step)
         aws = self.read(step)
         told: tuple[str, Stamp] = ("", self._means.clock.now())
@@ -372,7 +397,8 @@ class Workshop:
     def build(self, step: Step) -> Any:
         """Build the work of a step, with the outputs of those before it."""
         params = bind_outputs(step.params, _Outputs(self._state))
-        return build_work(self._means.load(step.kind, step.uses), params)
+        kind = step.kind if step.hand is None else step.hand.kind
+        return build_work(self._means.load(kind, step.uses), params)
 
     def read(self, step: Step) -> Aws:
         """Give the reading session of a step's place."""

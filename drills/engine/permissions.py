@@ -57,6 +57,7 @@ def needed(plan: Plan) -> dict[str, Needed]:
                 found[place] |= {*actions}
     if plan.to_site in found:  # observers' secrets are read on the surviving side
         found[plan.to_site] |= {*_secrets(secret for one in plan.data for secret in one.references())}
+        found[plan.to_site] |= {*_secrets(one.dsn for one in plan.availability)}
     return {name: Needed(frozenset(actions), own=True) for name, actions in found.items()}
 
 

@@ -60,6 +60,13 @@ class LeftOut(msgspec.Struct, frozen=True):
     goal: bool = False
 
 
+class Hand(msgspec.Struct, frozen=True):
+    """What a task of an observed drill was before people took it over: its kind, and whether it moves authority."""
+
+    kind: Kind
+    authority: bool = False
+
+
 class Step(msgspec.Struct, frozen=True):
     """One numbered step: what it uses, where, after what, and what its ending does.
 
@@ -98,6 +105,8 @@ class Step(msgspec.Struct, frozen=True):
     """Runs only when another step's ``on_failure: {run: ID}`` names it."""
     left_out: LeftOut | None = None
     """The drill is of a part of its runbook, and this step is not in it."""
+    hand: Hand | None = None
+    """People make this change by hand; ``kind`` is OPERATOR, and ``uses`` still the work whose goal is looked for."""
 
     @property
     def changes(self) -> bool:
@@ -229,6 +238,8 @@ class Plan:
     """Role -> who has it: user names, user@host, or ARNs."""
     break_glass: str = ""
     """The profile that acts in an incident when the ordinary identity cannot be had."""
+    observe_only: bool = False
+    """People act and the tool judges: no step changes anything."""
     world: str = ""
     """Folder of the sandbox this drill runs in, empty in AWS."""
     world_private: bool = False

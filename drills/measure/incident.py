@@ -25,7 +25,7 @@ def incident(ways: Sequence[Track], window: int, disaster: Disaster) -> tuple[Ef
     Where they contradict each other their hull is taken, and where no outage was seen the declared one.
     """
     found = joint.incidents(ways, window)
-    if disaster.mark is not None:
+    if disaster.mark is not None and disaster.opened is None:
         latest = disaster.mark.latest
         found = [one for one in found if one.earliest <= latest][-1:]
     if disaster.declared is not None:
@@ -37,6 +37,8 @@ def incident(ways: Sequence[Track], window: int, disaster: Disaster) -> tuple[Ef
         return None, [Doubt(why, "--began, which says when it began")]
     if not found:
         return None, [Doubt("no incident was seen", "an observer that watches while it happens")]
+    if disaster.mark is not None:
+        current = current[:1]  # the first after people were asked to bring it about
     if len(current) > 1:
         return None, [Doubt(f"{len(current)} incidents were seen and no mark says which", "a `disaster` mark")]
     one = current[0]

@@ -124,6 +124,9 @@ def _disaster(state: State, clock: str) -> Disaster | None:
     one = marked[0]
     if one.started is None or one.started.clock != clock:
         return None
+    if one.step.hand is not None and one.ended is not None and one.ended.clock == clock:
+        asked, answered = one.started.mono_ns, one.ended.mono_ns
+        return Disaster(None, mark=Bracket(asked, answered), opened=asked)
     if one.adopted:
         return Disaster(None)
     answered = one.performed or one.ended or one.started
@@ -187,7 +190,8 @@ def _moments(state: State, clock: str) -> Iterator[Moment]:
         if mark is None or mark is Mark.DISASTER or mark in OBSERVED or one.status is not Status.DONE:
             continue
         if one.started is not None and one.ended is not None and one.started.clock == one.ended.clock == clock:
-            earliest = one.ended if one.step.kind is Kind.OPERATOR else one.started  # a person's word has a moment
+            word = one.step.kind is Kind.OPERATOR and one.step.hand is None  # a person's word has a moment
+            earliest = one.ended if word else one.started
             yield Moment(mark, Bracket(earliest.mono_ns, one.ended.mono_ns))
 
 
@@ -209,13 +213,22 @@ def _phase(step: Step, *, after_changes: bool) -> str:
     if step.uses.startswith(TRAFFIC):
         return "traffic switch"
     if step.kind is Kind.OPERATOR:
-        return "human wait"
+        return "human wait" if step.hand is None else ""
     return "validate" if step.kind is Kind.PROBE and after_changes and step.mark is None else ""
 
 
+def _moves(step: Step) -> bool:
+    return step.authority or (step.hand is not None and step.hand.authority)
+
+
 def _cut_before_promote(state: State) -> bool:
-    """Say whether the survivor is shown to have stopped receiving before authority moved."""
-    moved = [one.started for one in state.progress.values() if one.step.authority and one.started is not None]
+    """Say whether the survivor is shown to have stopped receiving before authority moved.
+
+    Where authority was found moved already nobody knows since when: then nothing shows it.
+    """
+    if any(_moves(one.step) and one.adopted for one in state.progress.values()):
+        return False
+    moved = [one.started for one in state.progress.values() if _moves(one.step) and one.started is not None]
     for one in state.progress.values():
         if Evidence.REPLICATION_CUT not in one.step.evidence or one.status is not Status.DONE:
             continue

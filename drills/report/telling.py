@@ -139,6 +139,10 @@ def _ended(body: ev.Ended, at: Stamp, state: State) -> str:
 @tell.register(ev.Asked)
 def _asked(body: ev.Asked, _: Stamp, state: State) -> str:
     step = state.progress[body.step].step
+    if step.hand is not None:
+        how = short(step.by_hand) if step.by_hand else f"{step.uses} at {step.place}"
+        told = f"{short(step.say)} " if step.say else ""
+        return f"step {body.step}: FOR PEOPLE: {told}({how}); ends when seen done, or by `drills approve {body.step}`"
     said = f": {short(step.say)}" if step.say else ""
     said += "".join(f"; {name}: {value}" for name, value in body.shown.items())
     if not state.plan.ask:
