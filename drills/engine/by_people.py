@@ -30,7 +30,7 @@ def _task(step: Step) -> Step:
 
     A person's word proves no cut of replication, so the evidence goes; of the permissions only the reading ones stay.
     """
-    if not step.changes:
+    if not step.changes or step.left_out is not None:
         return step
     reads = tuple(one for one in step.permissions if READ_VERBS.match(one.partition(":")[2]))
     return altered(
