@@ -455,3 +455,12 @@ def test_a_rate_that_was_never_measured_is_not_told_as_zero() -> None:
         rest = [one for one in whole.book.markers if not one.acked]
         short = replace(whole, book=replace(whole.book, markers=[*acked, *rest]))
         assert judge(Case().question(ledgers=(short,))).write_rate == told
+
+
+def test_what_the_scheduler_denied_is_said_once_for_all_observers() -> None:
+    asked = Case().question()
+    denied = tuple(replace(one, header=replace(one.header, scheduler="SCHED_OTHER (denied)")) for one in asked.watches)
+    ledgers = tuple(replace(one, header=replace(one.header, scheduler="SCHED_OTHER (denied)")) for one in asked.ledgers)
+    said = [one for one in judge(replace(asked, watches=denied, ledgers=ledgers)).warnings if "SCHED_OTHER" in one]
+    assert len(said) == 1
+    assert all(one.header.observer in said[0] for one in (*denied, *ledgers))

@@ -24,7 +24,7 @@ from drills.measure.judgement import (
     JudgedPhase,
     Judgement,
 )
-from drills.measure.lints import clock_doubts, foreign, header_lints, watch_lints
+from drills.measure.lints import clock_doubts, foreign, header_lints, scheduler_lints, watch_lints
 from drills.measure.phases import UNDETECTED, Course, phases
 from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Target
@@ -191,6 +191,8 @@ class _Judge(Bench):
                 said += [f"{one.name}: failed again at {(at - began) / NS:.3f} s" for at in one.relapses[:_LISTED]]
         for ledger in question.ledgers:
             said += header_lints(ledger.header)
+        mine = [one.header for one in question.watches if not foreign(one.header, question)]
+        said += scheduler_lints([*mine, *(one.header for one in question.ledgers)])
         slowest = None if worst_client is None else worst_client.high
         if slowest is not None and any(slowest > one for one in targets):
             at_most = f"{slowest / NS:.1f} s, above the target"

@@ -10,7 +10,7 @@ from drills.measure.verdict import NS, Doubt
 from drills.timeline.samples import BAD, UNKNOWN, Persona
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from drills.measure.availability import View
     from drills.measure.question import Ledger, Question, Watch
@@ -77,9 +77,18 @@ def header_lints(header: ObserverHeader) -> list[str]:
         drift = header.at_start.drift_ns(header.at_end)
         if drift > DRIFT_NS:
             said.append(f"{name}: its host's clocks drifted apart by {show(drift / NS)}; durations are monotonic")
-    if header.scheduler and "FIFO" not in header.scheduler.upper().split("(", maxsplit=1)[0]:
-        said.append(f"{name}: scheduled as {header.scheduler}; late slots only widen the bounds")
     return said
+
+
+def scheduler_lints(headers: Iterable[ObserverHeader]) -> list[str]:
+    """Say once of all observers, by how they were scheduled, that they were not given real-time priority."""
+    by_kind: dict[str, list[str]] = {}
+    for header in headers:
+        if header.scheduler and "FIFO" not in header.scheduler.upper().split("(", maxsplit=1)[0]:
+            by_kind.setdefault(header.scheduler, []).append(header.observer)
+    return [
+        f"{', '.join(names)}: scheduled as {kind}; late slots only widen the bounds" for kind, names in by_kind.items()
+    ]
 
 
 def _baseline_lints(watch: Watch, view: View) -> list[str]:
