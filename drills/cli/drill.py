@@ -115,10 +115,22 @@ def rehearse(  # noqa: PLR0913 - what the command line says
         _detach_here(folder)
     with _world(place, standing, folder, outage) as (world, impose):
         sites = direction(place, world, to_site, mode, Accounts())
+        if standing and not to_site:
+            _begins_as_it_was_made(place, sites, standing)
         compiled = Bound(book, place, *sites, world).plan(wish, mode, ask=ask)
         compiled = by_people(compiled) if observe_only else compiled
         outside = (lambda: impose(compiled.from_site)) if mode is Mode.INCIDENT else None
         _drive(folder, compiled, output, outside, takeover=takeover)
+
+
+def _begins_as_it_was_made(place: LoadedEnvironment, sites: tuple[str, str], standing: str) -> None:
+    """Refuse at once a standing sandbox that has failed over: the site left behind cannot take over unasked."""
+    primary = declared_direction(place, "")[0]
+    if sites[0] != primary:
+        raise Refused(
+            f"not started: the sandbox {standing} has failed over, {sites[0]} is active there and {primary} is what it "
+            f"left; say --to {primary} for the way back, or make it anew; nothing was changed"
+        )
 
 
 def _not_stopped(environment: str, mode: Mode) -> None:

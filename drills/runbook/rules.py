@@ -40,7 +40,6 @@ class Waivable(StrEnum):
     IMPAIRED = "impaired-region"
     REMEDIATION = "remediation"
     QUOTAS = "quotas"
-    PERMISSIONS = "permissions"
 
 
 def _minutes(value: Any) -> Any:
