@@ -372,10 +372,10 @@ def test_what_cannot_be_taken_back_is_told(closed: Closed) -> None:
 def test_a_standing_sandbox_that_has_failed_over_is_refused_at_once() -> None:
     from pathlib import Path
 
-    from drills.cli.drill import _begins_as_it_was_made
+    from drills.cli.asking import begins_as_made
     from drills.runbook.load import load_environment
 
     place = load_environment(Path(__file__).parent.parent / "environments/sandbox.yaml")
-    _begins_as_it_was_made(place, ("east", "west"), "default")
+    begins_as_made(place, ("east", "west"), "default")
     with pytest.raises(Refused, match=r"has failed over, west is active there.*nothing was changed"):
-        _begins_as_it_was_made(place, ("west", "east"), "default")
+        begins_as_made(place, ("west", "east"), "default")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drills.cli.binding import declared_direction
 from drills.engine.plan import Mode
 from drills.errors import Refused
 
@@ -73,3 +74,22 @@ def confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
     click.echo(f"{compiled.title}: {compiled.from_site} -> {compiled.to_site}, {len(compiled.steps)} steps", err=True)
     if click.prompt(f"type {name} to begin", default="", show_default=False, err=True) != name:
         raise Refused("not started: the name was not typed; nothing was changed")
+
+
+def begins_as_made(place: LoadedEnvironment, sites: tuple[str, str], standing: str) -> None:
+    """Refuse at once a standing sandbox that has failed over: the site left behind cannot take over unasked."""
+    primary = declared_direction(place, "")[0]
+    if sites[0] != primary:
+        raise Refused(
+            f"not started: the sandbox {standing} has failed over, {sites[0]} is active there and {primary} is what it "
+            f"left; say --to {primary} for the way back, or make it anew; nothing was changed"
+        )
+
+
+def not_stopped(environment: str, mode: Mode) -> None:
+    """Refuse at once what the global stop of this machine will refuse; the warden asks the home region too."""
+    from drills.runtime.stops import standing_here
+
+    flag = standing_here(environment)
+    if flag is not None and mode is not Mode.INCIDENT:
+        raise Refused(f"not started: {flag.told()}; `drills stop --clear` lifts it; nothing was changed")

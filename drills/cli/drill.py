@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from drills.cli.asking import Meant, asked, before_direction, confirmed
+from drills.cli.asking import Meant, asked, before_direction, begins_as_made, confirmed, not_stopped
 from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
 from drills.engine.by_people import by_people
 from drills.engine.plan import Mode
@@ -107,7 +107,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     if place.model.kind.value != "sandbox":
         raise Refused(f"not started: {environment} is {place.model.kind.value}, not a sandbox; nothing was changed")
     mode = Mode.INCIDENT if as_ == "incident" else Mode.REHEARSE
-    _not_stopped(place.model.environment, mode)
+    not_stopped(place.model.environment, mode)
     if not standing:  # what is wrong with the wish is said before a sandbox is booted for it
         Bound(book, place, *declared_direction(place, to_site), declared_world(place)).plan(wish, mode, ask=ask)
     folder = _new_folder(book.model.runbook, home())
@@ -116,30 +116,11 @@ def rehearse(  # noqa: PLR0913 - what the command line says
     with _world(place, standing, folder, outage) as (world, impose):
         sites = direction(place, world, to_site, mode, Accounts())
         if standing and not to_site:
-            _begins_as_it_was_made(place, sites, standing)
+            begins_as_made(place, sites, standing)
         compiled = Bound(book, place, *sites, world).plan(wish, mode, ask=ask)
         compiled = by_people(compiled) if observe_only else compiled
         outside = (lambda: impose(compiled.from_site)) if mode is Mode.INCIDENT else None
         _drive(folder, compiled, output, outside, takeover=takeover)
-
-
-def _begins_as_it_was_made(place: LoadedEnvironment, sites: tuple[str, str], standing: str) -> None:
-    """Refuse at once a standing sandbox that has failed over: the site left behind cannot take over unasked."""
-    primary = declared_direction(place, "")[0]
-    if sites[0] != primary:
-        raise Refused(
-            f"not started: the sandbox {standing} has failed over, {sites[0]} is active there and {primary} is what it "
-            f"left; say --to {primary} for the way back, or make it anew; nothing was changed"
-        )
-
-
-def _not_stopped(environment: str, mode: Mode) -> None:
-    """Refuse at once what the global stop of this machine will refuse; the warden asks the home region too."""
-    from drills.runtime.stops import standing_here
-
-    flag = standing_here(environment)
-    if flag is not None and mode is not Mode.INCIDENT:
-        raise Refused(f"not started: {flag.told()}; `drills stop --clear` lifts it; nothing was changed")
 
 
 @contextmanager
