@@ -72,7 +72,7 @@ def main() -> int:
     ]
     faults: list[str] = []
     context = get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, max_tasks_per_child=4) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
         asked: list[Future[list[str]]] = [pool.submit(some, *job) for job in jobs]
         for done, (job, future) in enumerate(zip(jobs, asked, strict=True), 1):
             faults += _came(job, future)
