@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from drills.cli.asking import Meant, asked, before_direction, begins_as_made, confirmed, not_stopped
+from drills.cli.background import detach_here
 from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
 from drills.engine.by_people import by_people
 from drills.engine.plan import Mode
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from drills.runbook.load import LoadedEnvironment
     from drills.runbook.world import SandboxValues
 
-OPENED_WITHIN_S = 120.0
-"""How long a drill in the background may take to bring up its sandbox and open its journal."""
-LOOK_S = 0.05
 
 _output = click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How the result is told.")
 _set = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a parameter its value.")
@@ -112,7 +108,7 @@ def rehearse(  # noqa: PLR0913 - what the command line says
         Bound(book, place, *declared_direction(place, to_site), declared_world(place)).plan(wish, mode, ask=ask)
     folder = _new_folder(book.model.runbook, home())
     if detach:
-        _detach_here(folder)
+        detach_here(folder)
     with _world(place, standing, folder, outage) as (world, impose):
         sites = direction(place, world, to_site, mode, Accounts())
         if standing and not to_site:
@@ -274,7 +270,7 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
         confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())
     folder = _new_folder(book.model.runbook, home())
     if detach:
-        _detach_here(folder)
+        detach_here(folder)
     _drive(folder, compiled, output, None, (*answers, *meant.began), takeover=meant.takeover)
 
 
@@ -317,42 +313,6 @@ def _drive(
             warden = Warden(folder.name, compiled, accounts, SystemClock(), takeover=takeover)
         state = open_drill(folder, compiled, accounts, shown(output), outside=outside, gates=gates, warden=warden)
     tell(folder, state, output)
-
-
-def _detach_here(folder: Path) -> None:
-    """Go on in a process of its own, its output beside the drill; the first process waits until it can be watched."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    log = folder.parent / f"{folder.name}.log"
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        _leave(child, folder, log)
-    os.setsid()
-    with Path(os.devnull).open("rb") as nothing, log.open("ab") as out:
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
-
-
-def _leave(child: int, folder: Path, log: Path) -> NoReturn:
-    """End this process once the drill has opened; with its exit code and its words when it has not."""
-    from drills.clock import SystemClock
-    from drills.runtime.journal import FILE
-
-    clock = SystemClock()
-    begun, code = clock.now(), 0
-    while not (folder / FILE).is_file() and clock.now().since(begun) < OPENED_WITHIN_S:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            click.echo(log.read_text(encoding="utf-8", errors="replace").rstrip(), err=True)
-            code = abs(os.waitstatus_to_exitcode(status)) or 1
-            break
-        clock.sleep(LOOK_S)
-    else:
-        click.echo(f"{folder.name}\nit goes on in the background: `drills watch {folder.name}`; its output is in {log}")
-    sys.stdout.flush()
-    os._exit(code)
 
 
 COMMANDS = (rehearse, plan, run, incident)
