@@ -43,6 +43,8 @@ class Entry:
         """How it can be taken back."""
         if self.kind in (Kind.PROBE, Kind.OPERATOR):
             return "changes nothing"
+        if {"undo", "one_way"} <= set(self.found.work.model_fields):
+            return "`undo` takes it back, or `one_way` says why nothing does"
         if self.found.one_way is None:
             return "can be taken back"
         return f"one way: {self.found.one_way}"
@@ -62,7 +64,8 @@ class Entry:
 
     def text(self) -> str:
         """Write the entry for a terminal."""
-        lines = [f"{self.kind}: {self.name}  ({self.way_back})", "", self.doc, ""]
+        told = self.doc.replace(".. code-block:: yaml", "Example:").replace("``", "`")
+        lines = [f"{self.kind}: {self.name}  ({self.way_back})", "", told, ""]
         if self.fields:
             lines.append("Fields:")
             lines += [f"  {name}{'' if must else ' (optional)'}  {text}" for name, text, must in self.fields]
