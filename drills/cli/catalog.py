@@ -43,7 +43,7 @@ class Entry:
         """How it can be taken back."""
         if self.kind in (Kind.PROBE, Kind.OPERATOR):
             return "changes nothing"
-        if {"undo", "one_way"} <= set(self.found.work.model_fields):
+        if {"undo", "one_way"} <= {name for name, _, _ in self.fields}:
             return "`undo` takes it back, or `one_way` says why nothing does"
         if self.found.one_way is None:
             return "can be taken back"
