@@ -64,6 +64,24 @@ def found(data: bytes, where: str) -> list[str]:
     return [f"{where}: {mark.decode()}" for mark in MARKS if mark in data]
 
 
+def driven(folder: Path, environment: dict[str, str]) -> list[str]:
+    """Drive the plan in a folder to its end, in a process of its own; give what its command lines gave away."""
+    process = subprocess.Popen(
+        [sys.executable, str(TESTS / "kill_drills.py"), str(folder)],
+        env=environment,
+        stdout=(folder / "out").open("wb"),
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    left: list[str] = []
+    begun = SystemClock().now()
+    while process.poll() is None and SystemClock().now().since(begun) < 60:
+        left += found(command_lines(), "a command line")
+        SystemClock().sleep(0.1)
+    assert process.poll() is not None
+    return left
+
+
 @pytest.mark.parametrize(
     ("dsn", "watched"), [("env:ORDERS_DSN", True), ("secretsmanager:orders#dsn", True), ("ssm:/orders/dsn", False)]
 )
@@ -98,19 +116,7 @@ def test_no_secret_is_left_behind_by_a_drill(
         "PYTHONPATH": str(TESTS),
         "DRILLS_HOME": str(tmp_path),
     }
-    process = subprocess.Popen(
-        [sys.executable, str(TESTS / "kill_drills.py"), str(tmp_path)],
-        env=environment,
-        stdout=(tmp_path / "out").open("wb"),
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
-    left: list[str] = []
-    begun = SystemClock().now()
-    while process.poll() is None and SystemClock().now().since(begun) < 60:
-        left += found(command_lines(), "a command line")
-        SystemClock().sleep(0.1)
-    assert process.poll() is not None
+    left = driven(tmp_path, environment)
     said = ""
     monkeypatch.setenv("DRILLS_HOME", str(tmp_path))
     for words in (

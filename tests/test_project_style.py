@@ -6,9 +6,10 @@ import ast
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -145,7 +146,7 @@ def test_the_sandbox_brings_what_the_gateway_needs_of_moto_and_no_more() -> None
     assert any(limit.operator in {"<", "==", "~="} for limit in moto.specifier), (
         "moto's gaps are pinned with its minor version"
     )
-    assert set(extras) == {"sandbox", "dev"}
+    assert set(extras) == {"sandbox", "dev", "mysql", "redis"}
     heavy = {
         "docker",
         "aws-sam-translator",
@@ -204,11 +205,33 @@ def test_every_option_the_readme_gives_to_a_command_exists() -> None:
 
 def test_the_examples_of_the_readme_are_right(tmp_path: Path) -> None:
     examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 2
-    for name, example in zip(("runbook.yaml", "environment.yaml"), examples, strict=True):
-        (tmp_path / name).write_text(example)
-    assert load_runbook(tmp_path / "runbook.yaml").warnings == ()
-    assert load_environment(tmp_path / "environment.yaml").model.environment == "staging"
+    whole: dict[str, dict[str, Any]] = {}
+    for example in examples:
+        told = yaml.safe_load(example)
+        kind = "environment" if {"environment", "windows"} & told.keys() else "runbook"
+        whole[kind] = extended(whole.get(kind, {}), told)  # a part extends the whole that stands above it
+        path = tmp_path / f"{kind}.yaml"
+        path.write_text(example if kind in told else yaml.safe_dump(whole[kind], sort_keys=False))
+        if kind == "environment":
+            assert load_environment(path).model.environment == "staging"
+        else:
+            assert load_runbook(path).warnings == () or kind not in told
+    assert set(whole) == {"environment", "runbook"}
+
+
+def extended(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """Put the fields of a part into the whole: mappings and lists grow by what is new."""
+    made = dict(whole)
+    for name, value in part.items():
+        if isinstance(value, dict) and isinstance(made.get(name), dict):
+            made[name] = extended(made[name], cast("dict[str, Any]", value))
+        elif isinstance(value, list) and isinstance(made.get(name), list):
+            items = cast("list[dict[str, Any]]", value)
+            new = {one.get("id") for one in items}
+            made[name] = [one for one in made[name] if one.get("id") not in new] + items
+        else:
+            made[name] = value
+    return made
 
 
 @pytest.mark.parametrize("folder", ["runbooks", "environments"])
