@@ -34,8 +34,8 @@ UNMADE: Counter[str] = Counter(
 )
 PROMOTED: Counter[str] = Counter(PromoteReadReplica=1)
 SHIFTED: Counter[str] = Counter(ChangeResourceRecordSets=1)
-HARMLESS = frozenset({"RevokeSecurityGroupEgress", "CreateTags"})
-"""Parts of making a group, which change nothing by themselves."""
+HARMLESS = frozenset({"RevokeSecurityGroupEgress", "CreateTags", "PutParameter", "DeleteParameters"})
+"""Parts of making a group, which change nothing by themselves; and the lock of the target, renewed often."""
 
 
 @dataclass(frozen=True)
