@@ -206,6 +206,8 @@ class Simulation:
                 self._later(name, lambda: self._take_back(name))
             case decide.Observe(stage=stage):
                 self._later(stage, lambda: [ev.Ready(stage, ok=True, detail="")])
+            case decide.Disarm(step=name):
+                self._later(name, lambda: [ev.Disarmed(name, "")])
             case decide.Conclude():
                 self._later("@conclude", self._conclude)
             case drive.Guard() | drive.Witness():

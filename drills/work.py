@@ -25,15 +25,18 @@ __all__ = [
     "Action",
     "Aws",
     "Evidence",
+    "Expressible",
     "Fault",
     "Kind",
     "Observation",
     "Place",
     "PointProbe",
     "Probe",
+    "Restorable",
     "Reversible",
     "Shown",
     "Target",
+    "UndoCall",
     "Undone",
 ]
 
@@ -189,6 +192,33 @@ class Reversible(Action, Protocol):
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the AWS CLI commands with which a person finishes the undo."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UndoCall:
+    """One AWS call that takes a change back by itself: service and operation as boto3 names them, its parameters."""
+
+    service: str
+    operation: str
+    parameters: Facts
+
+
+@runtime_checkable
+class Expressible(Reversible, Protocol):
+    """An action whose undo is nothing but AWS calls, known before the change: it can be left to a schedule."""
+
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        """Give the calls that bring ``before`` back, each safe twice; ``by_hand`` tells the same ones."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Reversible, Protocol):
+    """An action that can bring back what was before even where somebody else has changed it since."""
+
+    def restore(self, aws: Aws, before: Before) -> Undone:
+        """Bring back ``before``, whatever is there now. Safe twice."""
         ...
 
 

@@ -11,6 +11,7 @@ from drills.errors import Refused, Usage
 
 if TYPE_CHECKING:
     from drills.engine.plan import Plan
+    from drills.engine.progress import Progress
 
 _takeover = click.option(
     "--takeover", is_flag=True, help="Take the target's lock from a drill whose lease has run out."
@@ -40,9 +41,12 @@ def resume(drill: str | None, *, takeover: bool, output: str) -> None:
 @click.argument("drill", required=False)
 @click.argument("step", required=False)
 @click.option("--accept-data-loss", is_flag=True, help="Heal what holds authority past the point of no return.")
+@click.option("--force", is_flag=True, help="Restore even what somebody else changed since; shows it first.")
 @_takeover
 @_output
-def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, takeover: bool, output: str) -> None:
+def undo(
+    drill: str | None, step: str | None, *, accept_data_loss: bool, force: bool, takeover: bool, output: str
+) -> None:
     """Take back what a drill left behind: all of it, or one step.
 
     Needs the drill's folder, or the zip that `drills export` wrote, and credentials only: on any machine.
@@ -60,23 +64,36 @@ def undo(drill: str | None, step: str | None, *, accept_data_loss: bool, takeove
     if state.plan.world and not _world_alive(state.plan):
         click.echo("nothing is owed: the sandbox of this drill has ended, and all that was in it", err=True)
         return
-    if not state.owed():
+    wanted = [one for one in state.progress.values() if not step or one.step.id == step]
+    left = [one for one in wanted if one.left_alone]
+    if not state.owed() and not state.schedules.armed and not (force and left):
+        if left:
+            click.echo(f"left alone: {', '.join(one.step.id for one in left)}; --force restores it", err=True)
         click.echo("nothing is owed: there is nothing to take back", err=True)
         return
-    held = [one.step.id for one in state.owed() if one.step.holds_authority and (not step or one.step.id == step)]
+    taken = [one for one in wanted if one.owed or (force and one.left_alone)]
+    held = [one.step.id for one in taken if one.step.holds_authority]
     if held and state.past_return and not accept_data_loss:
         raise Refused(
             f"not undone: {', '.join(held)} keeps the old side from answering, and {state.plan.to_site} has taken "
             "over; healing it makes two sites that both accept writes. A failback leads back; "
             "--accept-data-loss heals it all the same; nothing was changed"
         )
-    say(folder, Told(Word.UNDO, person(), 0, step or "", accept_data_loss=accept_data_loss))
+    for one in taken if force else ():
+        click.echo(f"{one.step.id}: {_past(one)}; what is there now is shown before it is restored", err=True)
+    say(folder, Told(Word.UNDO, person(), 0, step or "", accept_data_loss=accept_data_loss, force=force))
     if driven(folder):
         click.echo(
             f"drill {folder.name} is being driven and takes it back; `drills watch {folder.name}` shows it", err=True
         )
         return
     _take_over(folder, output, takeover=takeover)
+
+
+def _past(one: Progress) -> str:
+    told = [f"before: {dict(one.before or {})}"]
+    told += [f"ours: {dict(one.receipt)}"] if one.receipt is not None else []
+    return "; ".join([*told, *([f"left alone since: {one.undo_detail}"] if one.left_alone else [])])
 
 
 def _take_over(folder: Path, output: str, *, takeover: bool) -> None:

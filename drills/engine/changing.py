@@ -11,12 +11,13 @@ from drills.errors import Busy, DrillsError, Partly, Rejected, Unanswered
 from drills.timeline import events as ev
 from drills.timeline.events import Outcome
 from drills.timeline.facts import Before, Facts
-from drills.work import Fault, Kind, Observation, Reversible
+from drills.work import Fault, Kind, Observation, Restorable, Reversible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from drills.clock import Clock
+    from drills.engine.deadman import DeadMan
     from drills.engine.execute import Token, Warden
     from drills.engine.plan import Plan, Step
     from drills.engine.progress import Progress
@@ -55,6 +56,7 @@ class Bench(Protocol):
 
     clock: Clock
     warden: Warden
+    deadman: DeadMan
 
     def build(self, step: Step) -> Any:
         """Build the work of a step, with the outputs of those before it."""
@@ -136,6 +138,7 @@ class Changes:
 
         def change() -> Any:
             self._bench.warden.before(step)
+            self._bench.deadman.before(step, work, before)
             return work.perform(aws, before)
 
         while True:
@@ -217,6 +220,7 @@ class Changes:
             self._bench.tell(ev.UndoFailed(step.id, f"{type(error).__name__}: {error}", by_hand))
             return
         self._bench.tell(ev.Undid(step.id, undone.detail, _left(undone, before, one, by_hand)))
+        self._bench.deadman.disarm(step)
 
     @contextmanager
     def _after_the_change(self, step: Step) -> Generator[None]:
@@ -232,6 +236,12 @@ class Changes:
     def _undo(self, step: Step, work: Reversible, before: Before, one: Progress) -> Undone:
         aws = self._bench.write(step)
         patience = Patience(UNDO.attempts, max(UNDO.limit_s, step.timeout_s), UNDO.silence)
+        if one.force and isinstance(work, Restorable):
+            read = self._bench.read(step)
+            now = self._bench.look(step, lambda: work.restored(read, before))
+            ours = _brief(one.receipt) if one.receipt is not None else "not known"
+            self._bench.tell(ev.Forced(step.id, _brief(before), ours, now.detail))
+            return self._bench.tried(step, lambda: work.restore(aws, before), patience)
         return self._bench.tried(step, lambda: work.undo(aws, before, one.receipt), patience)
 
     def _await_restored(self, step: Step, work: Reversible, before: Before, token: Token) -> None:
@@ -254,7 +264,8 @@ def _left(undone: Undone, before: Before, one: Progress, by_hand: tuple[str, ...
     if undone.left_alone is None:
         return None
     ours = f"; ours: {_brief(one.receipt)}" if one.receipt is not None else ""
-    anyway = f"; to restore it anyway: {' ; '.join(by_hand)}" if by_hand else ""
+    forced = f"`drills undo DRILL {one.step.id} --force`, or by hand: {' ; '.join(by_hand)}"
+    anyway = f"; to restore it anyway: {forced}" if by_hand else ""
     return f"now: {undone.left_alone}; before: {_brief(before)}{ours}{anyway}"
 
 

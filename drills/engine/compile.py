@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from drills.engine.arming import armed, bound_dead_man
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
 from drills.engine.environment_probes import freshness_steps
@@ -70,6 +71,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     availability = bound_watches(watched, binder, world.resolver if world else place.resolver, _AVAILABILITY)
     data = data_watches(runbook, binder)
     points = bound_points(runbook, binder)
+    dead_man = bound_dead_man(runbook, place, problems) if mode is not Mode.INCIDENT else None
     if problems.found or untold:
         raise Invalid([*problems.found, *untold])
     hold_s = 0.0 if mode is Mode.REHEARSE and not ask else book.hold_for.total_seconds()
@@ -107,11 +109,13 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         fence=book.no_fence or "",
         ask=ask,
         dns_ttl_s=_ttl(environment),
+        dead_man=dead_man,
         people=_people(environment),
         break_glass=place.break_glass.profile if place.break_glass and mode is Mode.INCIDENT else "",
         world=world.folder if world else "",
         world_private=world.private if world else False,
     )
+    plan = armed(plan)
     most = worst_s(plan)
     cap = book.deadline.total_seconds() if book.deadline else most
     return replace(plan, deadline_s=min(most, cap))
@@ -140,6 +144,7 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         bound_watches(declared_watches, binder, None, _AVAILABILITY)
         data_watches(runbook, binder)
         bound_points(runbook, binder)
+    bound_dead_man(runbook, environment.model, problems)
     if problems.found:
         raise Invalid(problems.found)
 

@@ -57,11 +57,17 @@ class Observe(msgspec.Struct, frozen=True):
     stage: str
 
 
+class Disarm(msgspec.Struct, frozen=True):
+    """Delete the schedules that would take a step back."""
+
+    step: str
+
+
 class Conclude(msgspec.Struct, frozen=True):
     """Judge, and write the last event."""
 
 
-Command: TypeAlias = Start | Recheck | Ask | TakeBack | Observe | Conclude
+Command: TypeAlias = Start | Recheck | Ask | TakeBack | Observe | Disarm | Conclude
 
 
 def phase(state: State) -> Phase:
@@ -146,7 +152,10 @@ def commands(state: State) -> Iterator[Command]:
             for one in state.to_undo()[:1]:
                 yield TakeBack(one.step.id)
         case Phase.CLOSING:
-            yield Conclude()
+            todo = state.to_disarm()
+            yield from (Disarm(one.step.id) for one in todo)
+            if not todo:
+                yield Conclude()
         case _:
             pass
 
@@ -248,7 +257,7 @@ def ending(state: State, verdicts: Sequence[str], *, restored: bool = False) -> 
     """
     if state.world_gone:
         return Ending.UNPROVEN
-    if any(one.undo_error for one in state.progress.values()):
+    if any(one.undo_error for one in state.progress.values()) or state.schedules.errors:
         return Ending.UNDO_INCOMPLETE
     if state.stop is Stop.REFUSED:
         return Ending.REFUSED

@@ -96,6 +96,7 @@ Act: TypeAlias = (
     | decide.Recheck
     | decide.TakeBack
     | decide.Observe
+    | decide.Disarm
     | decide.Conclude
 )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from drills.engine import decide, drive
 from drills.engine.changing import Changes, Patience
+from drills.engine.deadman import DeadMan
 from drills.engine.outputs import bind_outputs
 from drills.engine.plan import Section
 from drills.engine.renewal import Renewal
@@ -232,6 +233,7 @@ class Workshop:
         self._post = post
         self._crew = Crew(means.clock)
         self._tokens: dict[str, Token] = {}
+        self.deadman = DeadMan(state, means.accounts, means.clock, self.tell)
         self._changes = Changes(state.plan, self)
         self._renewal = Renewal(state, means.accounts, means.clock, self.tell)
 
@@ -259,6 +261,8 @@ class Workshop:
             case decide.Observe(stage=stage):
                 token = self._tokens[f"@{stage}"] = Token()
                 self._crew.do(lambda: self._observe(stage, token))
+            case decide.Disarm(step=name):
+                self._crew.do(lambda: self.deadman.disarm(self._state.progress[name].step))
             case decide.Conclude():
                 self._crew.do(self._conclude)
 
@@ -268,6 +272,7 @@ class Workshop:
 
     def stop(self) -> None:
         """Tell every worker that nobody waits any more."""
+        self.deadman.close()
         for token in tuple(self._tokens.values()):
             token.set()
 
@@ -444,4 +449,6 @@ class Workshop:
 
     def tell(self, body: ev.Body) -> None:
         """Post one fact, with the moment."""
+        if isinstance(body, ev.Preempted):
+            self.deadman.disarm_all()  # what belongs to somebody else now is not taken back by a schedule of ours
         self._post(drive.Fact(self.clock.now(), body))

@@ -103,6 +103,10 @@ class Step(msgspec.Struct, frozen=True):
     idempotent: bool = True
     reserve: bool = False
     """Runs only when another step's ``on_failure: {run: ID}`` names it."""
+    armed: bool = False
+    """A schedule takes it back when nobody drives the drill any more."""
+    unarmed: str = ""
+    """Why no schedule does, in a drill with a dead man."""
     left_out: LeftOut | None = None
     """The drill is of a part of its runbook, and this step is not in it."""
     hand: Hand | None = None
@@ -197,6 +201,15 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadMan:
+    """After how many seconds of silence schedules take changes back; the role they act in, and their group."""
+
+    after_s: float
+    role: str
+    group: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A runbook and an environment bound in one direction. Makes no write; holds no secret."""
 
@@ -234,6 +247,7 @@ class Plan:
     ask: bool = False
     """Whether a person is there to answer; a rehearsal answers its own questions unless told otherwise."""
     dns_ttl_s: float | None = None
+    dead_man: DeadMan | None = None
     people: Facts = field(default_factory=Facts)
     """Role -> who has it: user names, user@host, or ARNs."""
     break_glass: str = ""

@@ -130,13 +130,26 @@ def policies(plans: Iterable[Plan]) -> tuple[RolePolicies, ...]:
 
 
 def _grant(grants: _Grants, action: str, place: Place, step: Step, plan: Plan) -> None:
-    resources = arns.resources(action, arns.Spot(place.account, place.region), step.params) or ("*",)
+    spot = arns.Spot(place.account, place.region)
+    resources = _dead_man(action, spot, plan) or arns.resources(action, spot, step.params) or ("*",)
     tags: tuple[tuple[str, str], ...] = ()
     if action in arns.TAGGED and plan.scope is not None and not _by_id(plan.scope.allow, step.params):
         tags = tuple(sorted((key, str(value)) for key, value in plan.scope.tags.items()))
     if resources == ("*",):
         grants.wide.setdefault(action, _why(action))
     grants.add(action, resources, place.region, tags=tags)
+
+
+def _dead_man(action: str, spot: arns.Spot, plan: Plan) -> tuple[str, ...]:
+    """Name what the dead man's own actions touch: the schedules' role, and schedules whose names are ours."""
+    man = plan.dead_man
+    if man is None:
+        return ()
+    if action == "iam:PassRole":
+        return (man.role,)
+    if action.startswith("scheduler:"):
+        return (f"arn:{spot.partition}:scheduler:*:{spot.account}:schedule/{man.group}/drills-*",)
+    return ()
 
 
 def _by_id(allow: Iterable[str], fields: Mapping[str, Json]) -> bool:

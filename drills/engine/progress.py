@@ -11,6 +11,7 @@ from drills.timeline.facts import Before, Facts, Receipt
 if TYPE_CHECKING:
     from drills.clock import Stamp
     from drills.engine.plan import Step
+    from drills.timeline import events as ev
 
 
 class Status(StrEnum):
@@ -47,6 +48,16 @@ class Stop(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     ABORTED = "aborted"
+
+
+@dataclass(slots=True)
+class Schedules:
+    """What the timeline tells of the dead man: by step, whose schedules stand, are deleted, have fired, stay owed."""
+
+    armed: dict[str, ev.Armed] = field(default_factory=dict[str, "ev.Armed"])
+    disarmed: set[str] = field(default_factory=set[str])
+    fired: set[str] = field(default_factory=set[str])
+    errors: dict[str, ev.DisarmFailed] = field(default_factory=dict[str, "ev.DisarmFailed"])
 
 
 HOLD = "@hold"
@@ -88,6 +99,10 @@ class Progress:
     """It waits for credentials, and this is what a person does to get new ones."""
     undo_started: bool = False
     undone: bool = False
+    left_alone: bool = False
+    """Somebody else had changed it since, so the undo did not touch it."""
+    force: bool = False
+    """A person said that it is restored even so."""
     undo_detail: str = ""
     undo_error: str = ""
     undo_by_hand: tuple[str, ...] = ()

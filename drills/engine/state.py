@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from drills.engine import people
 from drills.engine.plan import Mode, OnFailure, Plan, Section
-from drills.engine.progress import HOLD, TERMINAL, Progress, Status, Stop
+from drills.engine.progress import HOLD, TERMINAL, Progress, Schedules, Status, Stop
 from drills.timeline import events as ev
 from drills.timeline.events import Word
 from drills.timeline.facts import Facts
@@ -49,7 +49,7 @@ class State:
         self.gates: list[ev.Gated] = []
         self.notes: list[tuple[Stamp, str, str]] = []
         self.stop: Stop | None = None
-        self.why = self.starter = ""
+        self.drill = self.why = self.starter = ""
         self.held_since: Stamp | None = None
         self.held_for: set[str] = set()
         self.hold_expired = False
@@ -60,16 +60,15 @@ class State:
         self.parked = False
         """Somebody asked to put it aside: nothing more is begun."""
         self.parked_by = ""
-        self.put_aside = False
+        self.put_aside = self.resumed = False
         """It was put aside: nobody drives it."""
-        self.resumed = False
         self.claim: ev.Claimed | None = None
         """The lock of its target, while the drill owes it back."""
+        self.schedules = Schedules()
         self.preempted = self.world_gone = ""
         self.finished: ev.Finished | None = None
         self.finished_at: Stamp | None = None
-        self.was_over = False
-        self.deadline_passed = False
+        self.was_over = self.deadline_passed = False
         self.running: dict[str, None] = {}
         self._order: dict[str, None] = {}
         self._missing = {step.id: len(step.needs) for step in plan.steps}
@@ -100,12 +99,13 @@ class State:
 
     @_take.register(ev.Opened)
     def _opened(self, body: ev.Opened, at: Stamp) -> None:
-        self.opened, self.starter = at, body.by
+        self.opened, self.starter, self.drill = at, body.by, body.drill
 
     @_take.register(ev.Resumed)
     def _resumed(self, _: ev.Resumed, at: Stamp) -> None:
         self.parked = self.put_aside = self.paused = False
         self.resumed = True
+        self.schedules.errors.clear()
         for one in self.progress.values():
             one.renew = ""
         self.preempted = ""
@@ -332,11 +332,15 @@ class State:
         self.accept_data_loss |= body.accept_data_loss
         names = [body.step] if body.step else list(self.progress)
         for name in names:
-            self.progress[name].undo_error = ""
+            one = self.progress[name]
+            one.undo_error, one.force = "", one.force or body.force
+            if body.force and one.left_alone:
+                one.undone = one.left_alone = False
         if body.step:
             self.undo_asked.add(body.step)
         else:
             self.undo_all = True
+        self.schedules.errors.clear()
         self.was_over |= self.finished is not None
         self.finished = self.finished_at = None
         self.stages.pop("collected", None)
@@ -350,13 +354,31 @@ class State:
     def _undid(self, body: ev.Undid, _: Stamp) -> None:
         one = self.progress[body.step]
         one.undone, one.undo_started = True, False
-        one.undo_detail = body.left_alone or body.detail
+        one.undo_detail, one.left_alone = body.left_alone or body.detail, body.left_alone is not None
         self.running.pop(body.step, None)
 
     @_take.register(ev.UndoFailed)
     def _undo_failed(self, body: ev.UndoFailed, _: Stamp) -> None:
         one = self.progress[body.step]
         one.undo_started, one.undo_error, one.undo_by_hand = False, body.error, body.by_hand
+
+    @_take.register(ev.Armed)
+    def _armed(self, body: ev.Armed, _: Stamp) -> None:
+        self.schedules.armed[body.step] = body
+        self.schedules.disarmed.discard(body.step)
+        self.schedules.fired.discard(body.step)
+
+    @_take.register(ev.Disarmed)
+    def _disarmed(self, body: ev.Disarmed, _: Stamp) -> None:
+        self.schedules.armed.pop(body.step, None)
+        self.schedules.errors.pop(body.step, None)
+        self.schedules.disarmed.add(body.step)
+        if body.fired:
+            self.schedules.fired.add(body.step)
+
+    @_take.register(ev.DisarmFailed)
+    def _disarm_failed(self, body: ev.DisarmFailed, _: Stamp) -> None:
+        self.schedules.errors[body.step] = body
 
     @_take.register(ev.Parked)
     def _parked(self, _: ev.Parked, __: Stamp) -> None:
@@ -559,6 +581,26 @@ class State:
         if self.undo_asked and not self.undo_all and self.stop is not Stop.FAILED:
             return [one for one in todo if one.step.id in self.undo_asked]
         return todo
+
+    def may_be_armed(self) -> list[Progress]:
+        """Give the steps whose schedules may stand: recorded as armed, or begun by a process that told no more."""
+        armed, disarmed = self.schedules.armed, self.schedules.disarmed
+        begun = [one for one in self.progress.values() if one.before is not None and not one.adopted]
+        return [one for one in begun if one.step.id in armed or (one.step.armed and one.step.id not in disarmed)]
+
+    def to_disarm(self) -> list[Progress]:
+        """Give the steps whose schedules are to be deleted before the end; one whose undo failed keeps what may help.
+
+        Past the point of no return, or where somebody else has the target, none keeps it.
+        """
+        if self.world_gone:
+            return []
+        keeps = not self.past_return and not self.preempted
+        return [
+            one
+            for one in self.may_be_armed()
+            if one.step.id not in self.schedules.errors and not (keeps and one.undo_error)
+        ]
 
     def failed_steps(self) -> list[Progress]:
         """Give the steps that ended FAILED or UNKNOWN and that nothing made good, but best effort and a person's no."""

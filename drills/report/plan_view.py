@@ -68,6 +68,7 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
         "permissions": {name: list(actions) for name, actions in _permissions(plan).items()},
         "point_of_no_return": _point_of_no_return(plan),
         "undone_on_abort": [step.id for step in _undone_on_abort(plan)],
+        "dead_man_s": plan.dead_man.after_s if plan.dead_man is not None else None,
         "finally": plan.finally_.value,
         "gates": [{"gate": one.gate, "ok": one.ok, "detail": one.detail, "advises": one.advises} for one in gates],
         "gate_permissions": list(gate_permissions(plan)),
@@ -97,6 +98,8 @@ def _step_document(plan: Plan, step: Step) -> dict[str, Any]:
         "one_way": step.one_way,
         "left_out": step.left_out.why if step.left_out is not None else None,
         "point_of_no_return": step.authority,
+        "dead_man": step.armed,
+        "no_dead_man": step.unarmed or None,
     }
 
 
@@ -277,6 +280,12 @@ def _abort(plan: Plan) -> Iterator[Body]:
         yield Line("there is nothing to undo")
     if point and plan.mode is not Mode.INCIDENT:
         yield Line(f"once {point} has begun: nothing is undone by itself, the drill is HELD for a person")
+    if plan.dead_man is not None:
+        told = (
+            f"dead man: when nobody drives the drill for {figures.chosen(plan.dead_man.after_s)}, schedules take back"
+        )
+        yield Line(f"{told}: {', '.join(one.id for one in plan.steps if one.armed) or 'nothing'}")
+        yield from (Line(f"no dead man for {one.id}: {one.unarmed}") for one in plan.steps if one.unarmed)
     endings = {
         Finally.KEEP: "at the end all stays as it is",
         Finally.UNDO: "at the end all is undone",

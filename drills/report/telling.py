@@ -196,6 +196,30 @@ def _undo_started(body: ev.UndoStarted, *_: object) -> str:
     return f"step {body.step}: taking it back"
 
 
+@tell.register(ev.Forced)
+def _forced(body: ev.Forced, *_: object) -> str:
+    told = f"before: {short(body.before)}; ours: {short(body.ours)}; now: {short(body.now)}"
+    return f"step {body.step}: restored by FORCE: {told}"
+
+
+@tell.register(ev.Armed)
+def _armed(body: ev.Armed, _: Stamp, state: State) -> str:
+    minutes, seconds = divmod(body.at_ns // NS % 86_400, 60)
+    del state
+    when = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}Z"
+    return f"step {body.step}: dead man armed in {body.region}: taken back at {when} unless renewed"
+
+
+@tell.register(ev.Disarmed)
+def _disarmed(body: ev.Disarmed, *_: object) -> str:
+    return _with(f"step {body.step}: {'DEAD MAN FIRED' if body.fired else 'dead man disarmed'}", body.detail)
+
+
+@tell.register(ev.DisarmFailed)
+def _disarm_failed(body: ev.DisarmFailed, *_: object) -> str:
+    return f"step {body.step}: DEAD MAN NOT DISARMED: {short(body.error)}; by hand: {' ; '.join(body.by_hand)}"
+
+
 @tell.register(ev.Undid)
 def _undid(body: ev.Undid, *_: object) -> str:
     if body.left_alone:

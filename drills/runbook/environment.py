@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, JsonValue, model_validator
 
 from drills.runbook.availability import Availability
-from drills.runbook.fields import Account, Name, Region, Role, Scalar, SessionWord, Span, Text, Wait, Written
+from drills.runbook.fields import Account, GroupName, Name, Region, Role, Scalar, SessionWord, Span, Text, Wait, Written
 from drills.runbook.rules import Alarms, ChangeCalendar, CostClass, Freeze, Freshness, Waiver, Window
 
 
@@ -35,6 +35,16 @@ class BreakGlass(Written):
     """Who acts in an incident when the ordinary identity cannot be had: a profile of whoever drives it."""
 
     profile: Text
+
+
+class DeadMan(Written):
+    """The role in which EventBridge Scheduler takes changes back when a drill's process dies, and the schedules' group.
+
+    The role is of the account in which the changes are made, and trusts ``scheduler.amazonaws.com``.
+    """
+
+    role: Role
+    group: GroupName = "default"
 
 
 class Site(Spot):
@@ -115,6 +125,7 @@ class Environment(Written):
     scope: Scope = Field(default_factory=Scope)
     people: dict[Name, tuple[Text, ...]] = Field(default_factory=dict)
     break_glass: BreakGlass | None = None
+    dead_man: DeadMan | None = None
     windows: tuple[Window, ...] = Field(default=(), max_length=50)
     freezes: tuple[Freeze, ...] = Field(default=(), max_length=200)
     calendars: tuple[ChangeCalendar, ...] = Field(default=(), max_length=10)

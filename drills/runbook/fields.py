@@ -115,6 +115,7 @@ Name = Annotated[str, BeforeValidator(_name), Field(json_schema_extra={"pattern"
 Text = Annotated[str, BeforeValidator(_text)]
 Account = Annotated[str, BeforeValidator(_account), Field(json_schema_extra={"pattern": "^[0-9]{12}$"})]
 Region = Annotated[str, BeforeValidator(_region)]
+GroupName = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_.-]{1,64}$")]
 Role = Annotated[str, BeforeValidator(_role)]
 SessionWord = Annotated[str, BeforeValidator(_session_word)]
 """What STS takes as an external id or a source identity."""

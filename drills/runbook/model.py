@@ -230,6 +230,7 @@ class Runbook(Written):
     no_fence: Text | None = None
     deadline: Span | None = None
     hold_for: Wait = timedelta(minutes=15)
+    dead_man: Span | None = None
 
     @model_validator(mode="before")
     @classmethod

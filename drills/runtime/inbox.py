@@ -18,8 +18,10 @@ FILE = "inbox.db"
 PAGE = 100
 _DDL = (
     "create table if not exists messages(id integer primary key, word text not null, by text not null, "
-    "step text not null, note text not null, accept_data_loss integer not null) strict"
+    "step text not null, note text not null, accept_data_loss integer not null, force integer not null default 0) "
+    "strict"
 )
+_FORCE = "alter table messages add column force integer not null default 0"
 
 
 def person() -> str:
@@ -35,13 +37,21 @@ def say(folder: Path, message: Told) -> None:
     """Leave a message for the drill in ``folder``; it is taken once, also by a process that starts later."""
     try:
         with sqlite3.connect(folder / FILE, timeout=5) as db:
-            db.execute(_DDL)
+            _prepare(db)
+            values = (message.word.value, message.by, message.step, message.note)
             db.execute(
-                "insert into messages(word, by, step, note, accept_data_loss) values(?, ?, ?, ?, ?)",
-                (message.word.value, message.by, message.step, message.note, message.accept_data_loss),
+                "insert into messages(word, by, step, note, accept_data_loss, force) values(?, ?, ?, ?, ?, ?)",
+                (*values, message.accept_data_loss, message.force),
             )
     except sqlite3.Error as error:
         raise JournalError(f"{folder / FILE}: {error}; nothing was said") from error
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the table, or give one of an earlier version its last column."""
+    db.execute(_DDL)
+    if "force" not in {row[1] for row in db.execute("pragma table_info(messages)")}:
+        db.execute(_FORCE)
 
 
 class Inbox:
@@ -52,7 +62,7 @@ class Inbox:
         self._version = -1
         try:
             self._db = sqlite3.connect(self._file, timeout=5, isolation_level=None)
-            self._db.execute(_DDL)
+            _prepare(self._db)
         except sqlite3.Error as error:
             raise JournalError(f"{self._file}: {error}; nobody could speak to the drill") from error
 
@@ -65,7 +75,10 @@ class Inbox:
             rows = self._db.execute("select * from messages where id > ? order by id limit ?", (after, PAGE)).fetchall()
             if len(rows) < PAGE:
                 self._version = version
-            return [Told(Word(word), by, row, step, note, bool(loss)) for row, word, by, step, note, loss in rows]
+            return [
+                Told(Word(word), by, row, step, note, bool(loss), bool(force))
+                for row, word, by, step, note, loss, force in rows
+            ]
         except (sqlite3.Error, ValueError) as error:
             raise JournalError(f"{self._file}: {error}; nothing more is started") from error
 

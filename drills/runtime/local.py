@@ -68,6 +68,7 @@ class LocalRun:
         try:
             with _caught(self._signals):
                 self._means.warden.watch(self._workshop.tell)
+                self._workshop.deadman.watch()
                 self._loop(inbox)
         finally:
             self._means.warden.close()

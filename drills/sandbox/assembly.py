@@ -121,6 +121,7 @@ class Assembly:
         control = Control(world, faults, lambda: _pids(plane))
         gateway = Gateway(world, faults, Audit(self.folder / "audit.jsonl", self.clock), control, reconciler.settled)
         server = Server(gateway, plane.addresses().control.host, plane.addresses().control.port)
+        world.endpoint = server.url
         for part in (monitor, reconciler, server):
             part.start()
         self._stops += [monitor.stop, checkers.stop, reconciler.stop, server.close]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from drills.clock import NS
 from drills.sandbox.lanes import Lanes
 from drills.sandbox.routing import Choice, choose
+from drills.sandbox.schedules import Schedules
 from drills.sandbox.state import Outage, Seen, Work
 from drills.sandbox.writeback import group_members, write_back
 
@@ -47,6 +48,7 @@ class Reconciler:
         self.world = world
         self.plane = plane
         self.lanes = Lanes(world.clock, world.wake.set)
+        self._schedules = Schedules(world, self.lanes)
         self._running: dict[str, tuple[str, ...]] = {}
         self._served: _Served = _Served()
         self._stop = threading.Event()
@@ -76,6 +78,7 @@ class Reconciler:
         for name, want in wanted.items():
             self._act(self.world.sites[name], want)
         self._serve_names()
+        self._schedules.fire_due()
         with self.world.cloud.lock:
             write_back(self.world)
 

@@ -171,6 +171,8 @@ class World:
     other_accounts: tuple[str, ...] = ()
     """Accounts of the environment in which no site stands."""
     zone: str = ""
+    endpoint: str = ""
+    """Where the gateway is reached."""
     databases: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     """Where the PostgreSQL of each site is reached."""
     changes: OrderedDict[str, Change] = field(default_factory=OrderedDict[str, Change])

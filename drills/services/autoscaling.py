@@ -10,8 +10,9 @@ from drills.aws.classify import mapped
 from drills.errors import Rejected
 from drills.services.spec import ActionSpec, ProbeSpec, Wrong, refuse
 from drills.services.tags import labels
+from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target, Undone
+from drills.work import Aws, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from typing import Self
@@ -111,6 +112,11 @@ class SetCapacity(ActionSpec):
         self._set(aws, old)
         return Undone(_tell(self.asg, old))
 
+    def restore(self, aws: Aws, before: Before) -> Undone:
+        """Set the old sizes, whoever set the present ones."""
+        self._set(aws, _were(before))
+        return Undone(_tell(self.asg, _were(before)))
+
     def restored(self, aws: Aws, before: Before) -> Observation:
         """Say whether the old sizes are set."""
         now = _sizes(describe(aws, self.asg))
@@ -118,10 +124,13 @@ class SetCapacity(ActionSpec):
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that sets the old sizes."""
+        return commands(self.undo_calls(before), before)
+
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        """Set the old sizes."""
         low, wanted, high = _were(before) if "min" in before else ("MIN", "DESIRED", "MAX")
-        group = f"--region {before.get('region', 'REGION')} --auto-scaling-group-name {self.asg}"
-        sizes = f"--min-size {low} --desired-capacity {wanted} --max-size {high}"
-        return (f"aws autoscaling update-auto-scaling-group {group} {sizes}",)
+        sizes = Facts(AutoScalingGroupName=self.asg, MinSize=low, DesiredCapacity=wanted, MaxSize=high)
+        return (UndoCall("autoscaling", "UpdateAutoScalingGroup", sizes),)
 
     def _set(self, aws: Aws, sizes: tuple[int, int, int]) -> None:
         autoscaling: AutoScalingClient = aws.client("autoscaling")

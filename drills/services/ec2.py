@@ -12,8 +12,9 @@ from drills.aws.classify import mapped
 from drills.errors import Rejected
 from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec, Wrong, refuse
 from drills.services.tags import labels, sentence
+from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target, Undone
+from drills.work import Aws, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -183,7 +184,11 @@ class StopInstances(_Chosen, FaultSpec):
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that starts them."""
-        return _command("start-instances", before, _were(before, "running", "pending"))
+        return commands(self.undo_calls(before), before)
+
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        """Start those that ran."""
+        return _calls("StartInstances", _were(before, "running", "pending"))
 
 
 class StartInstances(_Chosen, ActionSpec):
@@ -238,7 +243,11 @@ class StartInstances(_Chosen, ActionSpec):
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that stops them."""
-        return _command("stop-instances", before, _were(before, "stopped", "stopping"))
+        return commands(self.undo_calls(before), before)
+
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        """Stop those that were stopped."""
+        return _calls("StopInstances", _were(before, "stopped", "stopping"))
 
 
 class InstancesRunning(_Chosen, ProbeSpec):
@@ -281,7 +290,5 @@ def _all_in(aws: Aws, ids: list[str], state: str) -> Observation:
     return Observation(ok=len(seen.in_state(state)) == len(ids), detail=seen.tell())
 
 
-def _command(verb: str, before: Before, ids: list[str]) -> tuple[str, ...]:
-    if not ids:
-        return ()
-    return (f"aws ec2 {verb} --region {before.get('region', 'REGION')} --instance-ids {' '.join(ids)}",)
+def _calls(operation: str, ids: list[str]) -> tuple[UndoCall, ...]:
+    return (UndoCall("ec2", operation, Facts(InstanceIds=[*ids])),) if ids else ()

@@ -11,8 +11,9 @@ from drills.errors import Partly, Rejected, WorkError
 from drills.services.rds import describe, targets
 from drills.services.spec import ActionSpec
 from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, remembered, sentence
-from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target, Undone
+from drills.services.undo_calls import commands
+from drills.timeline.facts import Before, Facts, Json, Receipt
+from drills.work import Aws, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -102,13 +103,20 @@ class FenceWriter(ActionSpec):
     def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
         """Give the instance its groups back, unless it was given others since."""
         del receipt  # The tags say which group is ours.
+        return self._give_back(aws, before, only_ours=True)
+
+    def restore(self, aws: Aws, before: Before) -> Undone:
+        """Give the instance its groups back, whoever gave it those that it has."""
+        return self._give_back(aws, before, only_ours=False)
+
+    def _give_back(self, aws: Aws, before: Before, *, only_ours: bool) -> Undone:
         rds: RDSClient = aws.client("rds")
         instance = describe(aws, self.db)
         now, old = _groups(instance), list(before.texts("groups"))
         with mapped(writes=True):
             fence = self._fence(aws, before.text("vpc"))
             group = fence.get("GroupId", "") if fence else ""
-            ours = group in now
+            ours = group in now or not only_ours
             if ours:
                 rds.modify_db_instance(DBInstanceIdentifier=self.db, VpcSecurityGroupIds=old, ApplyImmediately=True)
             note = self._delete(aws, group) if group else ""
@@ -126,9 +134,13 @@ class FenceWriter(ActionSpec):
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that puts its groups back."""
-        groups = " ".join(before.texts("groups")) if "groups" in before else "GROUPS"
-        where = f"--region {before.get('region', 'REGION')} --db-instance-identifier {self.db}"
-        return (f"aws rds modify-db-instance {where} --vpc-security-group-ids {groups} --apply-immediately",)
+        return commands(self.undo_calls(before), before)
+
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        """Put its groups back; our empty group stays until ``undo`` or a person deletes it."""
+        groups: list[Json] = [*before.texts("groups")] if "groups" in before else ["GROUPS"]
+        back = Facts(DBInstanceIdentifier=self.db, VpcSecurityGroupIds=groups, ApplyImmediately=True)
+        return (UndoCall("rds", "ModifyDBInstance", back),)
 
     def _vpc(self, aws: Aws, instance: DBInstanceTypeDef) -> str:
         vpc = instance.get("DBSubnetGroup", {}).get("VpcId", "")

@@ -10,8 +10,9 @@ from drills.aws.classify import error_code, mapped
 from drills.errors import Rejected
 from drills.services.spec import ActionSpec, ProbeSpec
 from drills.services.tags import labels, sentence
+from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Json, Receipt
-from drills.work import Aws, Observation, Target, Undone
+from drills.work import Aws, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,6 +103,20 @@ class FailoverTo(ActionSpec):
             self._change(route53, zone, (now, old))
         return Undone(_tell(self.record, old))
 
+    def restore(self, aws: Aws, before: Before) -> Undone:
+        """Restore the sets as they were, whoever changed them; a set that was not there before is taken away."""
+        route53: Route53Client = aws.client("route53")
+        zone, old = before.text("zone"), _stored(before)
+        with mapped(writes=True):
+            now = self._sets(aws, zone)
+            if now != old:
+                kept = {_key(one) for one in old}
+                gone = [{"Action": "DELETE", "ResourceRecordSet": one} for one in now if _key(one) not in kept]
+                if gone:
+                    _send(route53, zone, gone)
+                self._change(route53, zone, ([one for one in now if _key(one) in kept], old))
+        return Undone(_tell(self.record, old))
+
     def restored(self, aws: Aws, before: Before) -> Observation:
         """Say whether the sets are as they were."""
         with mapped(writes=False):
@@ -110,15 +125,15 @@ class FailoverTo(ActionSpec):
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that restores the sets."""
-        import json
-        import shlex
+        return commands(self.undo_calls(before), before)
 
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        """Restore the sets in one batch."""
         if "sets" not in before:
             return ()
-        batch = json.dumps({"Changes": _upserts(_stored(before))}, separators=(",", ":"))
-        zone = before.text("zone")
-        command = "aws route53 change-resource-record-sets"
-        return (f"{command} --hosted-zone-id {zone} --change-batch {shlex.quote(batch)}",)
+        batch: dict[str, Json] = {"Changes": _upserts(_stored(before))}
+        back = Facts(HostedZoneId=before.text("zone"), ChangeBatch=batch)
+        return (UndoCall("route53", "ChangeResourceRecordSets", back),)
 
     def _wanted(self, sets: list[RecordSet]) -> list[RecordSet]:
         """Compute the sets as they should be; ``Rejected`` when they cannot express a failover to the site."""

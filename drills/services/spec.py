@@ -125,6 +125,12 @@ class ActionSpec(Spec):
     holds_authority: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
 
+    @classmethod
+    def unarmable(cls, given: Mapping[str, Any]) -> str:
+        """Say why the undo of a step with these fields cannot be left to a schedule; empty when it can."""
+        del given
+        return "" if hasattr(cls, "undo_calls") else "its undo is more than a plain AWS call"
+
     def targets(self, aws: Any) -> tuple[Target, ...]:  # noqa: ARG002 - what says nothing may touch anything
         """Refuse to guess: overridden by every change that can name what it touches."""
         raise Rejected(f"{self.name} does not say what it touches")

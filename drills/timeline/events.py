@@ -179,6 +179,7 @@ class Told(msgspec.Struct, frozen=True):
     step: str = ""
     note: str = ""
     accept_data_loss: bool = False
+    force: bool = False
 
 
 class Witnessed(msgspec.Struct, frozen=True):
@@ -208,6 +209,41 @@ class UndoStarted(msgspec.Struct, frozen=True):
     """An undo begins. Stands on disk before the act."""
 
     step: str
+
+
+class Forced(msgspec.Struct, frozen=True):
+    """What is about to be restored although somebody else changed it: what was before, what we made, what is now."""
+
+    step: str
+    before: str
+    ours: str
+    now: str
+
+
+class Armed(msgspec.Struct, frozen=True):
+    """Schedules stand that take a step back by themselves at ``at_ns`` (UTC) unless they are renewed or deleted."""
+
+    step: str
+    names: tuple[str, ...]
+    account: str
+    region: str
+    at_ns: int
+
+
+class Disarmed(msgspec.Struct, frozen=True):
+    """No schedule takes the step back any more. ``fired``: one was gone before it was deleted."""
+
+    step: str
+    detail: str
+    fired: bool = False
+
+
+class DisarmFailed(msgspec.Struct, frozen=True):
+    """A step's schedules may still stand and fire; ``by_hand`` deletes them."""
+
+    step: str
+    error: str
+    by_hand: tuple[str, ...] = ()
 
 
 class Undid(msgspec.Struct, frozen=True):
@@ -328,6 +364,10 @@ Body: TypeAlias = (
     | Guarded
     | TimedOut
     | UndoStarted
+    | Forced
+    | Armed
+    | Disarmed
+    | DisarmFailed
     | Undid
     | UndoFailed
     | Ready

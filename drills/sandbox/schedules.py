@@ -1,0 +1,82 @@
+"""EventBridge Scheduler's one-time schedules, fired for real: their call goes through the gateway as any other.
+
+Only universal targets (``arn:aws:scheduler:::aws-sdk:SERVICE:operation``) are simulated. A call that fails is made
+again after half a second, ``MOST_ATTEMPTS`` in all, as Scheduler's retry policy would over hours. The role of the
+target is not checked: the call is made as the schedule's account.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from drills.clock import NS
+from drills.sandbox.wire import SECRET
+from drills.services.aws_model import method_name, service_model
+
+if TYPE_CHECKING:
+    from drills.sandbox.cloud import ScheduleView
+    from drills.sandbox.lanes import Lanes
+    from drills.sandbox.state import World
+
+MOST_ATTEMPTS: Final = 60
+_SDK: Final = ":scheduler:::aws-sdk:"
+_TIMEOUT_S: Final = 10
+
+
+class Schedules:
+    """Fires what is due, each schedule in a lane of its own."""
+
+    def __init__(self, world: World, lanes: Lanes) -> None:
+        self._world = world
+        self._lanes = lanes
+        self._attempts: dict[str, int] = {}
+
+    def fire_due(self) -> None:
+        """Begin to fire every schedule that is due."""
+        with self._world.cloud.lock:
+            due = self._due()
+        for one in due:
+            self._lanes.run(f"schedule:{one.account}:{one.region}:{one.name}", lambda one=one: self._fire(one))
+
+    def _due(self) -> list[ScheduleView]:
+        now = datetime.fromtimestamp(self._world.clock.now().utc_ns / NS, UTC)
+        return [one for one in self._world.cloud.schedules(self._world.accounts) if one.at <= now]
+
+    def _fire(self, one: ScheduleView) -> None:
+        with self._world.cloud.lock:
+            if one not in self._due():
+                return  # renewed or deleted since
+        key = f"{one.account}:{one.region}:{one.group}:{one.name}"
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        try:
+            self._call(one)
+        except Exception as error:
+            if self._attempts[key] < MOST_ATTEMPTS:
+                raise
+            self._end(one, key, "schedule given up", f"{one.name}: {error}")
+        else:
+            self._end(one, key, "schedule fired", f"{one.name}: {one.target.partition(_SDK)[2]} {one.input}")
+
+    def _end(self, one: ScheduleView, key: str, what: str, detail: str) -> None:
+        del self._attempts[key]
+        with self._world.cloud.lock:
+            self._world.cloud.end_schedule(one)
+        self._world.effects.add("", what, detail)
+
+    def _call(self, one: ScheduleView) -> None:
+        import boto3
+        from botocore.config import Config
+
+        service, _, operation = one.target.partition(_SDK)[2].partition(":")
+        names = {str(name).lower(): str(name) for name in service_model(service).operation_names}
+        client = cast("Any", boto3).client(
+            service,
+            region_name=one.region,
+            endpoint_url=self._world.endpoint,
+            aws_access_key_id=one.account,
+            aws_secret_access_key=SECRET,
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=_TIMEOUT_S, connect_timeout=_TIMEOUT_S),
+        )
+        getattr(client, method_name(names[operation.lower()]))(**json.loads(one.input))
