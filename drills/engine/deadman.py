@@ -273,6 +273,7 @@ class DeadMan:
                 "Name": name,
                 "GroupName": self._man.group,
                 "Description": f"drills: takes {step.id} of {self._state.drill} back unless somebody drives it",
+                "State": "ENABLED",
                 "ScheduleExpressionTimezone": "UTC",
                 "FlexibleTimeWindow": {"Mode": "OFF"},
                 "ActionAfterCompletion": "DELETE",
