@@ -24,7 +24,10 @@ from drills.sandbox import lifecycle
 from drills.sandbox.booted import Booted
 from drills.timeline import events as ev
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(os.environ.get("DRILLS_PROVE") != "1", reason="a sandbox of its own: set DRILLS_PROVE=1"),
+]
 ROOT = Path(__file__).parent.parent
 WEST = "orders-app-west"
 
@@ -148,15 +151,15 @@ def schedules(home: Path) -> list[str]:
 
 def test_what_a_killed_drill_changed_goes_back_by_itself_and_what_lives_is_let_be(home: Path) -> None:
     before = sizes(home), groups(home)
-    with rehearsing(home, book(home, "killed", "2s", WAITS)) as process:
-        eventually(lambda: waiting(home, "killed"))
+    with rehearsing(home, book(home, "killed", "4s", WAITS)) as process:
+        eventually(lambda: waiting(home, "killed"), 30.0)
         assert len(schedules(home)) == 2
         changed = sizes(home), groups(home)
         assert changed[0] == (1, 2, 4)
         assert changed[1] != before[1]
         armed = next(one for one in bodies(home, "killed") if isinstance(one, ev.Armed))
         # It lives on for longer than the dead man waits, by the clock that the schedule is told by.
-        eventually(lambda: _now_ns() > armed.at_ns + 1_500_000_000)
+        eventually(lambda: _now_ns() > armed.at_ns + 1_000_000_000)
         assert (sizes(home), groups(home)) == changed
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -198,28 +201,6 @@ def test_past_the_point_of_no_return_nothing_is_healed(home: Path) -> None:
         process.wait()
     assert schedules(home) == []
     assert groups(home) != before
-
-
-def test_a_plan_says_what_has_no_dead_man_and_a_role_is_asked_for(home: Path) -> None:
-    said = drills(home, "plan", book(home, "planned", "30m", PROMOTES + _isolate()), "--env", "sandbox")
-    assert "dead man: when nobody drives the drill for 30" in said.stdout
-    assert "no dead man for cut: " in said.stdout
-    policies = drills(home, "plan", str(home / "planned.yaml"), "--env", "sandbox", "--iam").stdout
-    for action in ("iam:PassRole", "scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"):
-        assert action in policies
-    assert "schedule/default/drills-*" in policies
-    text = (ROOT / "environments" / "sandbox.yaml").read_text(encoding="utf-8")
-    bare = home / "bare.yaml"
-    role = 'dead_man:\n  role: "arn:aws:iam::111122223333:role/drills-dead-man"\n'
-    bare.write_text(text.replace("environment: sandbox", "environment: bare").replace(role, ""), encoding="utf-8")
-    refused = drills(home, "check", str(home / "planned.yaml"), "--env", str(bare))
-    assert refused.returncode == 5
-    assert "planned.yaml:4: " in refused.stdout + refused.stderr
-    assert "dead_man needs a role" in refused.stdout + refused.stderr
-
-
-def _isolate() -> str:
-    return '  - id: cut\n    fault: site.isolate\n    at: from\n    with: {vpc: "${from.vpc}"}\n'
 
 
 def _now_ns() -> int:

@@ -219,7 +219,9 @@ class Changes:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the step stays owed and is shown
             self._bench.tell(ev.UndoFailed(step.id, f"{type(error).__name__}: {error}", by_hand))
             return
-        self._bench.tell(ev.Undid(step.id, undone.detail, _left(undone, before, one, by_hand)))
+        self._bench.tell(
+            ev.Undid(step.id, undone.detail, _left(undone, one, by_hand, force=isinstance(work, Restorable)))
+        )
         self._bench.deadman.disarm(step)
 
     @contextmanager
@@ -259,14 +261,15 @@ class Changes:
         self._bench.tell(ev.Ended(step.id, outcome, detail))
 
 
-def _left(undone: Undone, before: Before, one: Progress, by_hand: tuple[str, ...]) -> str | None:
+def _left(undone: Undone, one: Progress, by_hand: tuple[str, ...], *, force: bool) -> str | None:
     """Say of what somebody else changed since: what is there now, what was before, what we made, and the way back."""
     if undone.left_alone is None:
         return None
     ours = f"; ours: {_brief(one.receipt)}" if one.receipt is not None else ""
-    forced = f"`drills undo DRILL {one.step.id} --force`, or by hand: {' ; '.join(by_hand)}"
-    anyway = f"; to restore it anyway: {forced}" if by_hand else ""
-    return f"now: {undone.left_alone}; before: {_brief(before)}{ours}{anyway}"
+    ways = [f"`drills undo DRILL {one.step.id} --force`"] if force else []
+    ways += [" ; ".join(by_hand)] if by_hand else []
+    anyway = f"; to restore it anyway: {', or '.join(ways)}" if ways else ""
+    return f"now: {undone.left_alone}; before: {_brief(one.before or Before())}{ours}{anyway}"
 
 
 def _brief(facts: Facts) -> str:

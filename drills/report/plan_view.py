@@ -11,6 +11,7 @@ from drills.engine.permissions import ledger_permissions
 from drills.engine.plan import Finally, Mode, Section
 from drills.report import figures, json, paint
 from drills.report.blocks import Line, Part, Table, Tone, Words
+from drills.report.dead_man import dead_man, document_of
 from drills.timeline.marks import Mark
 from drills.work import Evidence, Kind
 
@@ -68,7 +69,7 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
         "permissions": {name: list(actions) for name, actions in _permissions(plan).items()},
         "point_of_no_return": _point_of_no_return(plan),
         "undone_on_abort": [step.id for step in _undone_on_abort(plan)],
-        "dead_man_s": plan.dead_man.after_s if plan.dead_man is not None else None,
+        "dead_man": document_of(plan),
         "finally": plan.finally_.value,
         "gates": [{"gate": one.gate, "ok": one.ok, "detail": one.detail, "advises": one.advises} for one in gates],
         "gate_permissions": list(gate_permissions(plan)),
@@ -98,8 +99,6 @@ def _step_document(plan: Plan, step: Step) -> dict[str, Any]:
         "one_way": step.one_way,
         "left_out": step.left_out.why if step.left_out is not None else None,
         "point_of_no_return": step.authority,
-        "dead_man": step.armed,
-        "no_dead_man": step.unarmed or None,
     }
 
 
@@ -280,12 +279,7 @@ def _abort(plan: Plan) -> Iterator[Body]:
         yield Line("there is nothing to undo")
     if point and plan.mode is not Mode.INCIDENT:
         yield Line(f"once {point} has begun: nothing is undone by itself, the drill is HELD for a person")
-    if plan.dead_man is not None:
-        told = (
-            f"dead man: when nobody drives the drill for {figures.chosen(plan.dead_man.after_s)}, schedules take back"
-        )
-        yield Line(f"{told}: {', '.join(one.id for one in plan.steps if one.armed) or 'nothing'}")
-        yield from (Line(f"no dead man for {one.id}: {one.unarmed}") for one in plan.steps if one.unarmed)
+    yield from map(Line, dead_man(plan))
     endings = {
         Finally.KEEP: "at the end all stays as it is",
         Finally.UNDO: "at the end all is undone",
@@ -332,7 +326,4 @@ def _permissions(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 
 def _account(plan: Plan, name: str) -> tuple[str, str]:
-    for place in plan.places:
-        if place.name == name:
-            return place.account, place.region
-    return "", ""
+    return next(((one.account, one.region) for one in plan.places if one.name == name), ("", ""))

@@ -1,7 +1,7 @@
 """What moto holds, read and written in one place.
 
-The only file that knows moto's internal attributes; ``tests/test_sandbox_moto_contract.py`` pins each of them and
-each gap repaired here. Everything but ``forward`` is called with ``lock`` held: moto is not thread-safe.
+With ``schedules`` the only file that knows moto's internal attributes; ``tests/test_sandbox_moto_contract.py`` pins
+each of them and each gap repaired here. Everything but ``forward`` is called with ``lock`` held: moto is not thread-safe.
 """
 
 from __future__ import annotations
@@ -72,20 +72,6 @@ class CheckView:
     healthy_children: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleView:
-    """One enabled one-time schedule of EventBridge Scheduler: when it is due (UTC) and the call it makes."""
-
-    account: str
-    region: str
-    group: str
-    name: str
-    at: datetime
-    target: str
-    input: str
-    keeps: bool
-
-
 def prepare_moto() -> None:
     """Set what moto reads at import: no default AMIs (0.9 s a region), no CORS headers, small pages kept."""
     import os
@@ -139,43 +125,6 @@ class Cloud:
             if access_key in partitions["aws"].access_keys:
                 return str(account)
         return None
-
-    # -- schedules ------------------------------------------------------------------------------------------
-
-    def schedules(self, accounts: Iterable[str]) -> tuple[ScheduleView, ...]:
-        """Give every enabled one-time schedule of these accounts; nothing is loaded while nobody made one."""
-        import sys
-
-        if "moto.scheduler.models" not in sys.modules:
-            return ()
-        from moto.backends import get_backend
-
-        backends = cast("Any", get_backend("scheduler"))
-        return tuple(
-            ScheduleView(
-                account,
-                str(region),
-                str(group.name),
-                str(one.name),
-                datetime.strptime(str(one.schedule_expression), "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC),
-                str(one.target["Arn"]),
-                str(one.target.get("Input") or "{}"),
-                one.action_after_completion != "DELETE",
-            )
-            for account in accounts
-            for region, backend in list(backends[account].items())
-            for group in backend.schedule_groups.values()
-            for one in group.schedules.values()
-            if one.state == "ENABLED" and one.schedule_expression.startswith("at(")
-        )
-
-    def end_schedule(self, one: ScheduleView) -> None:
-        """Take a one-time schedule away that has fired, or disable it where it is to be kept."""
-        schedules = self.backend("scheduler", one.account, one.region).schedule_groups[one.group].schedules
-        if one.keeps and one.name in schedules:
-            schedules[one.name].state = "DISABLED"
-        else:
-            schedules.pop(one.name, None)
 
     # -- databases ------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ target is not checked: the call is made as the schedule's account.
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,13 +18,64 @@ from drills.sandbox.wire import SECRET
 from drills.services.aws_model import method_name, service_model
 
 if TYPE_CHECKING:
-    from drills.sandbox.cloud import ScheduleView
+    from collections.abc import Iterable
+
+    from drills.sandbox.cloud import Cloud
     from drills.sandbox.lanes import Lanes
     from drills.sandbox.state import World
 
 MOST_ATTEMPTS: Final = 60
 _SDK: Final = ":scheduler:::aws-sdk:"
 _TIMEOUT_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """One enabled one-time schedule of EventBridge Scheduler: when it is due (UTC) and the call it makes."""
+
+    account: str
+    region: str
+    group: str
+    name: str
+    at: datetime
+    target: str
+    input: str
+    keeps: bool
+
+
+def standing(accounts: Iterable[str]) -> tuple[ScheduleView, ...]:
+    """Give every enabled one-time schedule of these accounts; nothing is loaded while nobody made one. Lock held."""
+    if "moto.scheduler.models" not in sys.modules:
+        return ()
+    from moto.backends import get_backend
+
+    backends = cast("Any", get_backend("scheduler"))
+    return tuple(
+        ScheduleView(
+            account,
+            str(region),
+            str(group.name),
+            str(one.name),
+            datetime.strptime(str(one.schedule_expression), "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC),
+            str(one.target["Arn"]),
+            str(one.target.get("Input") or "{}"),
+            one.action_after_completion != "DELETE",
+        )
+        for account in accounts
+        for region, backend in list(backends[account].items())
+        for group in backend.schedule_groups.values()
+        for one in group.schedules.values()
+        if one.state == "ENABLED" and one.schedule_expression.startswith("at(")
+    )
+
+
+def end(cloud: Cloud, one: ScheduleView) -> None:
+    """Take a schedule away that has fired, or disable it where it is to be kept. Lock held."""
+    schedules = cloud.backend("scheduler", one.account, one.region).schedule_groups[one.group].schedules
+    if one.keeps and one.name in schedules:
+        schedules[one.name].state = "DISABLED"
+    else:
+        schedules.pop(one.name, None)
 
 
 class Schedules:
@@ -42,7 +95,7 @@ class Schedules:
 
     def _due(self) -> list[ScheduleView]:
         now = datetime.fromtimestamp(self._world.clock.now().utc_ns / NS, UTC)
-        return [one for one in self._world.cloud.schedules(self._world.accounts) if one.at <= now]
+        return [one for one in standing(self._world.accounts) if one.at <= now]
 
     def _fire(self, one: ScheduleView) -> None:
         with self._world.cloud.lock:
@@ -62,7 +115,7 @@ class Schedules:
     def _end(self, one: ScheduleView, key: str, what: str, detail: str) -> None:
         del self._attempts[key]
         with self._world.cloud.lock:
-            self._world.cloud.end_schedule(one)
+            end(self._world.cloud, one)
         self._world.effects.add("", what, detail)
 
     def _call(self, one: ScheduleView) -> None:

@@ -269,14 +269,6 @@ class AwsCall(ActionSpec):
             goal = self.already(aws)
             if goal.ok is False:
                 return Undone("not changed back", f"{seen.detail}, and no longer as this drill made it")
-        return self._call_back(aws, before, receipt)
-
-    def restore(self, aws: Aws, before: Before) -> Undone:
-        """Make the call of ``undo``, whoever changed since what it restores; it may name no receipt."""
-        return self._call_back(aws, before, None)
-
-    def _call_back(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
-        assert self.undo_ is not None  # noqa: S101 - both that call this have seen it
         model = aws_model.operation_model(self.service, self.undo_.operation)
         given = cast("dict[str, Json]", bind(self.undo_.parameters, {"before": before, "receipt": receipt}))
         send(aws, self.service, model, given, writes=True)
@@ -295,14 +287,9 @@ class AwsCall(ActionSpec):
         """Give the call of ``undo`` as a command."""
         if self.undo_ is None:
             return ()
-        return tuple(
-            aws_model.command(
-                aws_model.operation_model(one.service, one.operation),
-                one.parameters,
-                str(before.get("_region", "REGION")),
-            )
-            for one in self.undo_calls(before)
-        )
+        region = str(before.get("_region", "REGION"))
+        calls = self.undo_calls(before)
+        return tuple(aws_model.told(one.service, one.operation, one.parameters, region) for one in calls)
 
     def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
         """Make the call of ``undo``; a receipt in it stays as it is written."""
@@ -315,11 +302,8 @@ class AwsCall(ActionSpec):
     @classmethod
     def unarmable(cls, given: Mapping[str, Any]) -> str:
         """Say why no schedule can make the call of ``undo``: it needs what only the change itself will tell."""
-        undo = given.get("undo")
-        named = references(undo) if undo else ()
-        if any(one.partition(".")[0] == "receipt" for _, one in named):
-            return "its undo names ${receipt...}, which is known only after the change"
-        return ""
+        late = any(one.partition(".")[0] == "receipt" for _, one in references(given.get("undo")))
+        return "its undo names ${receipt...}, which is known only after the change" if late else ""
 
     def _kept(self, aws: Aws, one: Kept) -> Json:
         model = aws_model.operation_model(self.service, one.operation)

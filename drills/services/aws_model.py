@@ -129,6 +129,11 @@ def command(model: OperationModel, parameters: Mapping[str, Json], region: str) 
     return f"aws {_CLI.get(service, service)} {name} --region {region} --cli-input-json {given}"
 
 
+def told(service: str, operation: str, parameters: Mapping[str, Json], region: str) -> str:
+    """Write a call by its names as a command of the AWS CLI."""
+    return command(operation_model(service, operation), parameters, region)
+
+
 def token_member(model: OperationModel) -> str:
     """Give the member that makes repeating the call harmless; empty when the operation has none."""
     shape = model.input_shape
