@@ -1,7 +1,8 @@
 """What moto holds, read and written in one place.
 
 With ``schedules`` the only file that knows moto's internal attributes; ``tests/test_sandbox_moto_contract.py`` pins
-each of them and each gap repaired here. Everything but ``forward`` is called with ``lock`` held: moto is not thread-safe.
+each of them and each gap repaired here. Everything but ``forward`` is called with ``lock`` held:
+moto is not thread-safe.
 """
 
 from __future__ import annotations
