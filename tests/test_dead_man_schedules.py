@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from drills.cli.drill import plan as plan_command
 from drills.clock import SystemClock
 from drills.engine.arming import armed
 from drills.engine.deadman import DeadMan, name_of
+from drills.engine.decide import Ending, ending
 from drills.engine.plan import DeadMan as Wanted
 from drills.engine.plan import Finally, Mode, Plan
 from drills.engine.state import State
@@ -165,6 +167,19 @@ def test_what_was_armed_and_never_written_down_is_found_by_its_name(world: World
     assert schedules(world) == []
     assert told == [ev.Disarmed("scale", "")]
     assert state.to_disarm() == []
+
+
+def test_what_cannot_be_disarmed_is_owed_and_told_with_the_command(world: World) -> None:
+    told: list[ev.Body] = []
+    pinned = made(world, scale(world))
+    gone = dataclasses.replace(pinned, places=(dataclasses.replace(world.place, endpoint_url="http://127.0.0.1:9"),))
+    one, state = man(world, gone, told)
+    one.disarm(pinned.step("scale"))
+    assert isinstance(told[-1], ev.DisarmFailed)
+    name = name_of("a-drill", "scale", 1)
+    command = f"aws scheduler delete-schedule --region us-east-1 --group-name default --name {name}"
+    assert told[-1].by_hand == (command,)
+    assert ending(state, ()) is Ending.UNDO_INCOMPLETE
 
 
 def test_a_step_in_another_account_than_the_role_has_no_dead_man(world: World) -> None:

@@ -108,6 +108,8 @@ class DeadMan:
             return
         place = self._place(step)
         with self._lock:
+            if self._past:
+                return  # the point of no return was entered beside it
             at_ns = self._ahead_ns()
             requests = self._requests(step, calls)
             client = self._client(place)
@@ -137,7 +139,7 @@ class DeadMan:
                 if name in gone and one.owed
             ]
         if failed:
-            self._past = self._state.past_return
+            self._past = False
             raise Rejected(f"{step.id}: not begun, nothing was changed: {'; '.join(dict.fromkeys(failed))}")
 
     # -- while it lives ------------------------------------------------------------------------------------
