@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,10 @@ from drills.cli.main import main
 ROOT = Path(__file__).parent.parent
 LONGEST_S = 20.0
 SHIPPED = sorted((*ROOT.glob("runbooks/*.yaml"), *ROOT.glob("environments/*.yaml")))
+
+
+MOST_SPOTS = 4000
+"""A tree of aliases has billions."""
 
 
 class TooLong(BaseException):
@@ -248,10 +253,10 @@ def _altered_tree(data: bytes, chance: random.Random) -> bytes:
     """Put something odd in the place of a value, or of a name, deep in the document."""
     try:
         tree: Any = yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return _splice(data, chance)
     for _ in range(chance.randint(1, 3)):
-        spots = list(_spots(tree))
+        spots = list(islice(_spots(tree), MOST_SPOTS))
         if not spots:
             return _splice(data, chance)
         parent, key = chance.choice(spots)
@@ -262,7 +267,7 @@ def _altered_tree(data: bytes, chance: random.Random) -> bytes:
         elif kind == 1:
             del parent[key]
         elif kind == 2:
-            parent[key] = chance.choice([*_values(tree)] or [None])
+            parent[key] = chance.choice([*islice(_values(tree), MOST_SPOTS)] or [None])
         else:
             parent[key] = deepcopy(chance.choice(ODD))
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode("utf-8", "surrogatepass")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TOLD = frozenset({"real", "simulated"})
 """What a drill says of its surroundings: no number, and not computed from its evidence."""
-UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError)
+UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError, AttributeError)
 """What judging damaged evidence may come to."""
 
 
