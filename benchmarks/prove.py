@@ -31,6 +31,7 @@ BARS: dict[str, tuple[str, ...]] = {
     "calibrate": ("calibrate.py", "calibrate"),
     "calibrate-loaded": ("calibrate.py", "calibrate-loaded", "--hogs", "3"),
     "sidebyside": ("sidebyside.py",),
+    "proofs": ("proofs.py",),
     "memory": ("memory.py",),
 }
 

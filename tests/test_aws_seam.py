@@ -173,6 +173,16 @@ def test_a_write_that_was_cut_off_is_unanswered_and_was_sent_once() -> None:
             assert len(asked) == 1
 
 
+def test_a_bucket_that_lies_elsewhere_is_not_written_to_a_second_time() -> None:
+    body = b"<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
+    head = b"HTTP/1.1 301 Moved Permanently\r\nx-amz-bucket-region: eu-west-1\r\nConnection: close\r\n"
+    with wire(sends(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)) as (endpoint, asked):
+        place = Place("east", "1", "us-east-1", endpoint_url=endpoint, access_key="AKIA1")
+        with pytest.raises(WorkError), mapped(writes=True):
+            Accounts().write(place).client("s3").put_object(Bucket="orders", Key="a", Body=b"1")
+        assert len(asked) == 1
+
+
 def test_a_write_that_nobody_answers_in_time_is_unanswered() -> None:
     from botocore.config import Config
     from botocore.session import Session

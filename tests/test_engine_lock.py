@@ -175,10 +175,10 @@ def check(lines: list[tuple[int, str, str]], killed: set[int]) -> None:
 
 
 def test_of_many_processes_exactly_one_holds_the_lock_though_holders_are_killed(endpoint: str, tmp_path: Path) -> None:
-    lines, killed = race(endpoint, tmp_path, rivals=4, turns=2, kills=1)
+    lines, killed = race(endpoint, tmp_path, rivals=3, turns=1, kills=1)
     check(lines, killed)
-    assert len({rival for _, rival, _ in lines}) >= 4
-    assert len(lines) >= 12
+    assert len({rival for _, rival, _ in lines}) >= 3
+    assert len(killed) == 1
 
 
 @pytest.mark.prove

@@ -108,6 +108,7 @@ class _Truth(threading.Thread):
             clock.sleep(0.01)
 
 
+@pytest.mark.prove  # the rehearsals of every run ask for capacity too
 @pytest.mark.sandbox
 def test_recovery_with_capacity_comes_later_than_the_first_answer_and_holds_the_truth(tmp_path: Path) -> None:
     """Three instances die; one comes back, and two more a second later."""

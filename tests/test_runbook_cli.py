@@ -144,7 +144,7 @@ def test_the_catalogue_tells_names_fields_and_the_way_back() -> None:
     every = CliRunner().invoke(catalog, [])
     assert "rds.promote_read_replica" in every.output
     one = CliRunner().invoke(catalog, ["rds.promote_read_replica"])
-    for words in ("one way:", "Fields:", "rds:PromoteReadReplica", "code-block:: yaml"):
+    for words in ("one way:", "Fields:", "rds:PromoteReadReplica", "Example:"):
         assert words in one.output
     assert CliRunner().invoke(catalog, ["rds.promot"]).exit_code == 2
     assert json.loads(CliRunner().invoke(catalog, ["http.answers", "--output", "json"]).output)["kind"] == "probe"

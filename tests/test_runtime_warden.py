@@ -172,6 +172,7 @@ def test_a_killed_drill_still_holds_its_target_until_it_is_taken_up_again(tmp_pa
     assert laptop(tmp_path / "three", "chain", "three", home).go()[0] == 3
 
 
+@pytest.mark.prove
 def test_a_lease_that_ran_out_is_taken_over_only_by_a_word(tmp_path: Path, home: dict[str, str]) -> None:
     drill = laptop(tmp_path / "one", "waits", "one", home, TEST_LEASE="1")
     with drill.driven() as process:

@@ -181,6 +181,7 @@ class _Maker:
             if key not in self._made:
                 made = self._create(service, attempts=1 if writes else READ_ATTEMPTS, writes=writes)
                 if writes:
+                    _send_once(made)
                     made.meta.events.register_first("before-parameter-build", refuse_forbidden)
                 else:
                     made.meta.events.register_first("before-call", refuse_writes)
@@ -212,8 +213,7 @@ class _Maker:
         patience = Config(connect_timeout=timeout_s, read_timeout=timeout_s, max_pool_connections=pool)
         with self._lock:
             made = self._create(service, attempts=1, writes=True, patience=patience)
-            # A bucket's 301 would send the marker a second time, to another region, outside botocore's retries.
-            made.meta.events.register_last("before-call.s3", _stay_here)
+            _send_once(made)
             self._listen(made, place, writes=True)
             return made
 
@@ -284,6 +284,11 @@ def _user_agent() -> str:
 
     python = ".".join(map(str, sys.version_info[:3]))
     return f"drills/{__version__} Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}"
+
+
+def _send_once(client: Any) -> None:
+    """Keep a bucket's 301 from sending a write a second time, to another region, outside botocore's retries."""
+    client.meta.events.register_last("before-call.s3", _stay_here)
 
 
 def _stay_here(context: dict[str, Any], **_: Any) -> None:
