@@ -48,9 +48,6 @@ def needed(plan: Plan) -> dict[str, Needed]:
     for step in (*plan.steps, *plan.recovery_points):
         if step.place in found:
             found[step.place] |= {*step.permissions, *_secrets(step.params.values())}
-    for point in plan.recovery_points:
-        if point.place in found:
-            found[point.place] |= {*point.permissions}
     for one in plan.data:
         for place, actions in ledger_permissions(one):
             if place in found:
