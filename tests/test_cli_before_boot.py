@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from drills.cli.drill import rehearse
-from drills.errors import DrillsError, Usage
+from drills.cli.drill import rehearse, run
+from drills.errors import DrillsError, Refused, Usage
 from drills.runbook.find import environment_path, runbook_path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -48,3 +48,21 @@ def test_where_there_is_no_folder_what_came_with_drills_is_found(
     assert environment_path("sandbox").samefile(CHECKOUT / "environments" / "sandbox.yaml")
     with pytest.raises(Usage, match="did you mean 'warm-standby'"):
         runbook_path("warm-standbi")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--confirm", "stagin"], "--confirm says 'stagin'"), ([], "does not say 'drills: allowed'")],
+)
+def test_a_run_that_no_credentials_could_save_is_refused_before_any_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    text = (CHECKOUT / "environments" / "staging.example.yaml").read_text()
+    shutil.copytree(CHECKOUT / "environments", tmp_path / "environments")
+    kind = text if words else text.replace("kind: staging", "kind: production")
+    (tmp_path / "environments" / "staging.yaml").write_text(kind)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRILLS_HOME", str(tmp_path / "home"))
+    ran = CliRunner().invoke(run, ["warm-standby", "--env", "staging", *words])
+    assert isinstance(ran.exception, Refused)
+    assert told in str(ran.exception)

@@ -63,12 +63,16 @@ def asked(compiled: Plan, *, takeover: bool = False) -> tuple[Gated, ...]:
     return tuple(answers(Question(compiled, accounts, catalog.load, now, halted=halted, takeover=takeover)))
 
 
+def meant_here(name: str, confirm: str) -> None:
+    """Refuse a ``--confirm`` that names another environment."""
+    if confirm not in ("", name):
+        raise Refused(f"not started: --confirm says {confirm!r}, and the environment is {name!r}; nothing was changed")
+
+
 def confirmed(name: str, confirm: str, compiled: Plan, *, asks: bool) -> None:
     """Hear from a person that this environment is meant."""
     if confirm == name:
         return
-    if confirm:
-        raise Refused(f"not started: --confirm says {confirm!r}, and the environment is {name!r}; nothing was changed")
     if not asks:
         raise Refused(f"not started: say --confirm {name} where nobody can be asked; nothing was changed")
     click.echo(f"{compiled.title}: {compiled.from_site} -> {compiled.to_site}, {len(compiled.steps)} steps", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drills.cli.asking import Meant, asked, before_direction, begins_as_made, confirmed, not_stopped
+from drills.cli.asking import Meant, asked, before_direction, begins_as_made, confirmed, meant_here, not_stopped
 from drills.cli.background import detach_here
 from drills.cli.binding import Bound, Wish, declared_direction, declared_world, direction
 from drills.engine.by_people import by_people
@@ -252,6 +252,7 @@ def incident(  # noqa: PLR0913 - what the command line says
 
 def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:
     from drills.cli.compose import at_a_terminal
+    from drills.engine.compile import allow
     from drills.engine.gates.table import refuse
     from drills.report.plan_view import answer_word
     from drills.runtime.folder import home
@@ -259,6 +260,8 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     book, place = wish.files()
     if place.model.kind.value == "sandbox":
         raise Usage(f"{wish.environment} is a sandbox: use `drills rehearse {wish.runbook}`")
+    allow(mode, place)  # what needs no credentials is said before they are asked for
+    meant_here(place.model.environment, meant.confirm)
     sites = direction(place, None, wish.to_site, mode, before_direction(place, wish.to_site, mode))
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
     compiled = by_people(compiled) if meant.observe_only else compiled

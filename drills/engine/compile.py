@@ -60,7 +60,7 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     run there, ``Invalid`` with every missing name and every field that does not fit.
     """
     book, place = runbook.model, environment.model
-    _allow(mode, environment)
+    allow(mode, environment)
     direction = _direction(environment, from_site, to_site)
     chosen = _parameters(runbook, parameters)
     scope, untold = scope_of(environment, direction, chosen, world)
@@ -149,7 +149,8 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         raise Invalid(problems.found)
 
 
-def _allow(mode: Mode, environment: LoadedEnvironment) -> None:
+def allow(mode: Mode, environment: LoadedEnvironment) -> None:
+    """Refuse a mode that an environment of this kind does not take: ``Refused`` says why."""
     kind = environment.model.kind
     name = environment.model.environment
     if kind not in _ALLOWED[mode]:
