@@ -16,8 +16,8 @@ from test_cli_numbers import DRILL
 from drills.cli.folders import ends
 from drills.errors import JournalError
 
-FILES = range(100)
-DRILLS = range(100)
+FILES = range(50)
+DRILLS = range(50)
 
 
 @pytest.fixture(scope="module")

@@ -351,7 +351,7 @@ def test_a_role_with_the_printed_policies_may_do_all_of_the_shipped_runbook(stag
     ("name", "action"),
     [
         ("scale", "autoscaling:UpdateAutoScalingGroup"),
-        ("promote", "rds:PromoteReadReplica"),
+        pytest.param("promote", "rds:PromoteReadReplica", marks=pytest.mark.prove),
     ],
 )
 def test_without_one_of_its_actions_a_step_is_refused_and_has_failed(

@@ -193,6 +193,7 @@ def test_a_queue_gives_back_what_is_not_ours(tmp_path: Path, aws: Aws) -> None:
     assert [one["Body"] for one in queue.receive_message(QueueUrl=url)["Messages"]] == ["an order"]
 
 
+@pytest.mark.prove
 def test_a_queue_somebody_else_holds_messages_of_was_not_read_whole(tmp_path: Path, aws: Aws) -> None:
     store = sqs(aws)
     drill, at = written(store, tmp_path, 3)
