@@ -1,12 +1,10 @@
-"""Time the judge on a million samples: one plain drill, and one that flaps all the time. Prints JSON.
+"""Time the judge on a million samples: one plain drill, and one that flaps all the time.
 
-Run from the project's root: ``python benchmarks/judge_million.py [samples]``.
+Usage: judge_million.py [SAMPLES]
 """
 
 from __future__ import annotations
 
-import json
-import platform
 import resource
 import statistics
 import sys
@@ -14,6 +12,8 @@ import time
 from array import array
 from dataclasses import replace
 from random import Random
+
+from record import Bar, finish
 
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
@@ -25,6 +25,7 @@ from drills.timeline.samples import ObserverHeader, Persona, Samples
 MS, S = 1_000_000, 1_000_000_000
 EVERY, LATENCY, TIMEOUT, WINDOW = 10 * MS, 5 * MS, 1 * S, 10 * S
 ROUNDS = 5
+MOST_S = 3.0
 
 
 def samples(count: int, lost: int, back: int, flap: int) -> Samples:
@@ -59,28 +60,30 @@ def question(rows: Samples, lost: int, count: int) -> Question:
     )
 
 
-def timed(asked: Question) -> dict[str, object]:
-    """Judge a few times; CPU seconds."""
+def timed(asked: Question) -> tuple[float, str]:
+    """Judge a few times; the median of the CPU seconds, and the verdict."""
     spent: list[float] = []
     verdict = ""
     for _ in range(ROUNDS):
         begin = time.process_time()
         verdict = judge(asked).objectives[0].verdict.value
         spent.append(time.process_time() - begin)
-    return {"median_cpu_s": round(statistics.median(spent), 3), "worst_cpu_s": round(max(spent), 3), "verdict": verdict}
+    return statistics.median(spent), verdict
 
 
-def main() -> None:
-    """Run both cases and print their times."""
+def main() -> int:
+    """Judge both, and write ``results/judge-million.json``."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     lost = count * EVERY // 2
-    result: dict[str, object] = {"samples": count, "python": platform.python_version(), "machine": platform.machine()}
+    bars: list[Bar] = []
+    verdicts: dict[str, str] = {}
     for name, flap in (("plain", 0), ("flapping", 50)):
         rows = samples(count, lost, lost + 60 * S, flap)
-        result[name] = timed(question(rows, lost, count))
-    result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(result, indent=2))
+        spent_s, verdicts[name] = timed(question(rows, lost, count))
+        bars.append(Bar(f"{count} samples judged, {name}, CPU s", spent_s, MOST_S))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return finish("judge-million", bars, {"verdicts": verdicts, "peak_rss_mb": peak})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -32,6 +32,7 @@ BARS: dict[str, tuple[str, ...]] = {
     "calibrate-loaded": ("calibrate.py", "calibrate-loaded", "--hogs", "3"),
     "sidebyside": ("sidebyside.py",),
     "proofs": ("proofs.py",),
+    "judge-million": ("judge_million.py",),
     "memory": ("memory.py",),
 }
 
