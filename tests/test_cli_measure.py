@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from observe_world import Mood, Service, clock, free_port, mono, wait_until
+from observe_world import Mood, NameServer, Service, clock, free_port, mono, wait_until
 from report_drills import drills, environment
 
 from drills.cli.main import main
@@ -144,8 +144,13 @@ def test_outages_of_every_kind_are_told_live_and_hold_the_truth(tmp_path: Path) 
 
 
 def test_a_healthy_endpoint_is_exit_0_and_its_samples_can_be_kept(tmp_path: Path) -> None:
-    with Service() as service:
-        ran = drills(tmp_path, "measure", service.url, "--for", "1500ms", "--stable-for", "1s", "--keep", "samples")
+    with Service() as service, NameServer({"orders.test": ("127.0.0.1", 5)}) as names:
+        url = f"http://orders.test:{service.port}/"
+        ran = drills(
+            tmp_path, "measure", url, "--resolver", names.address, "--for", "1500ms", "--stable-for", "1s",
+            "--keep", "samples",
+        )  # fmt: skip
+    assert names.asked > 5
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "no outage was seen" in ran.stdout
     assert "may be unseen" in ran.stdout
@@ -162,6 +167,7 @@ def test_answers_that_say_neither_up_nor_down_are_nothing_measured(tmp_path: Pat
     assert ran.returncode == 3
     assert ran.stdout.count("nothing was measured;") == 2
     assert "neither up nor down" in ran.stdout
+    assert "unknown: status 403 is no evidence" in ran.stdout
     assert ran.stdout.endswith("\nnothing was measured\n")
 
 

@@ -25,6 +25,7 @@ from drills.clock import process_start
 from drills.errors import Refused
 from drills.observe.answer import Answer, Stamps
 from drills.observe.job import ProbeJob
+from drills.observe.names import System
 from drills.observe.prober import Prober, first_header
 from drills.observe.recorder import Recorder
 from drills.observe.settle import stable
@@ -357,7 +358,10 @@ def test_lateness_under_a_busy_machine_is_recorded(tmp_path: Path) -> None:
 class Stubborn:
     """A target that holds on to its slot for a while even when it is told to let go."""
 
-    ttl_s: float | None = None
+    host = ""
+
+    def __init__(self) -> None:
+        self.names = System()
 
     async def ask(self, stamps: Stamps) -> Answer:
         del stamps

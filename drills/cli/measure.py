@@ -54,6 +54,7 @@ def _duration(_: click.Context, option: click.Parameter, value: str) -> float:
     "--stable-for", callback=_duration, default="5s", show_default=True, help="Up for so long: the outage is over."
 )
 @click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="The status that is up.")
+@click.option("--resolver", metavar="HOST[:PORT]", help="Ask this name server, not the authoritative ones of the name.")
 @click.option("--ca", default="", metavar="FILE", help="Certificates that https trusts instead of the system's.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the samples in this new folder.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -64,6 +65,7 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
     for_s: float,
     stable_for: float,
     status: int,
+    resolver: str | None,
     ca: str,
     keep: Path | None,
     output: str,
@@ -72,6 +74,8 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
 
     Each URL is an endpoint of its own, with an observer process of its own. Of PostgreSQL a SELECT is asked; write
     env:NAME for an address that stands in a variable.
+
+    Names are asked afresh for each request, of the servers that are responsible for them.
 
     An outage ends when nothing has failed for --stable-for; that time is not counted as down. Ends after --for, or
     at Ctrl-C, with a summary. Needs no runbook and no AWS rights.
@@ -96,6 +100,7 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
             stable_for_s=stable_for,
             deadline_s=for_s,
             status=status,
+            resolver=resolver,
             ca=ca,
         )
         for number, one in enumerate(urls, 1)
@@ -238,6 +243,7 @@ class _Watch:
     def summary(self, *, killed: bool) -> Endpoint:
         """Give all that was seen, with the last requests."""
         from drills.measure.lints import header_lints
+        from drills.observe.failures import unknowns
 
         if killed and not self.trouble:
             self.trouble = "its prober did not end when it was told to, and was killed"
@@ -250,7 +256,7 @@ class _Watch:
             return Endpoint(self.job.url, None, None, trouble=str(error))
         assert one.header is not None  # noqa: S101 - read without an error
         notes = tuple(note.removeprefix(f"{self.job.id}: ") for note in header_lints(one.header))
-        return replace(one, told=told, trouble=self.trouble, notes=notes)
+        return replace(one, told=told, trouble=self.trouble, notes=notes, unknown=tuple(unknowns(self._file)))
 
     def _read(self, *, live: bool) -> Endpoint:
         """Judge the file as it stands; while its observer runs, leave out what open requests may still change."""

@@ -21,6 +21,8 @@ DRIFT_NS = 50_000_000
 _WINDOW_FACTOR = 5
 _TARGET_PARTS = 20
 _RARE = 0.01
+_WEAKER = "the system's resolver"
+"""How an observer's note begins when it did not ask the authoritative servers, or they told it otherwise."""
 
 
 def clock_doubts(header: ObserverHeader, question: Question) -> list[Doubt]:
@@ -71,6 +73,7 @@ def header_lints(header: ObserverHeader) -> list[str]:
     said: list[str] = []
     if header.dropped or header.missed:
         said.append(f"{name}: {header.dropped} slots dropped, {header.missed} missed; they count as unknown")
+    said += [f"{name}: {note}" for note in header.notes if note.startswith(_WEAKER)]
     if header.ended is None:
         said.append(f"{name}: it did not end by itself")
     if header.at_start is not None and header.at_end is not None:

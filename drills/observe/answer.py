@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from drills.observe.names import NameUnanswered
+from drills.observe.names import NameUnanswered, NameUnfound
+
+if TYPE_CHECKING:
+    from drills.observe.names import Names
 
 MOST_DETAIL = 200
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENETUNREACH})
@@ -43,8 +46,13 @@ class Target(Protocol):
     """What is asked. ``ask`` may be cancelled at any moment."""
 
     @property
-    def ttl_s(self) -> float | None:
-        """The largest TTL seen so far."""
+    def names(self) -> Names:
+        """How it finds the address behind its name."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The name that is looked up for each request; empty when none is."""
         ...
 
     async def ask(self, stamps: Stamps) -> Answer:
@@ -59,7 +67,7 @@ class Target(Protocol):
 def refused(error: OSError) -> Answer:
     """Read a failure of the network: ours (unknown), an explicit no (hard), or silence (not hard)."""
     detail = str(error)[:MOST_DETAIL] or type(error).__name__
-    if error.errno in _OURS:
+    if error.errno in _OURS or isinstance(error, NameUnfound):
         return Answer(None, detail=f"this host: {detail}")
     silent = error.errno == errno.ETIMEDOUT or isinstance(error, NameUnanswered)
     return Answer(up=False, detail=detail, hard=not silent)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
 from drills.observe.capacity import enough, reader
 from drills.observe.job import in_flight
-from drills.observe.names import names_for, split_address
+from drills.observe.names import is_address, names_for, split_address
 from drills.observe.process import now
 from drills.timeline.samples import Persona
 
@@ -41,7 +41,7 @@ class Http:
 
     def __init__(self, job: ProbeJob) -> None:
         self._job = job
-        self._names = names_for(job)
+        self.names = names_for(job)
         self._session: ClientSession | None = None
         self._count = reader(job.at_json) if job.at_json else None
         parts = urlsplit(job.url)
@@ -53,9 +53,10 @@ class Http:
             self._tls_name = parts.hostname if parts.scheme == "https" else None
 
     @property
-    def ttl_s(self) -> float | None:
-        """The largest TTL seen so far."""
-        return self._names.ttl_s
+    def host(self) -> str:
+        """The name that is looked up."""
+        host = urlsplit(self._url).hostname or ""
+        return "" if is_address(host) else host
 
     def _open(self) -> ClientSession:
         """Make the session inside the running loop."""
@@ -63,7 +64,7 @@ class Http:
 
         pooled = self._job.persona is Persona.POOL
         connector = aiohttp.TCPConnector(
-            resolver=_resolver(self._names),
+            resolver=_resolver(self.names),
             use_dns_cache=False,
             limit=in_flight(self._job.every_s, self._job.timeout_s),
             force_close=not pooled,

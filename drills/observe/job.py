@@ -46,7 +46,9 @@ class ProbeJob:
     ``sql-write://NAME`` the server's address is ``dsn``, or ``env:NAME`` of the variable that holds it; a read runs
     ``query`` and expects ``value`` (any, if None) in the first column of the first row. ``at_least`` is the least
     capacity, found in the body by the JMESPath ``at_json``, in the header ``at_header``, or in that column.
-    ``resolver`` is ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``; without one the system's is.
+    ``resolver`` is ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``. Without one ``ttl`` asks the
+    system's, and ``fresh`` the authoritative servers of the name, at ``dns_port``; they are found by the system's
+    resolver, or by the one at ``walk_from``.
     ``connect_to`` is ``host[:port]``, taken in place of the name in the URL. With ``owner_pid`` the observer
     ends when that process (``owner_start`` from ``drills.clock.process_start``) is gone.
     """
@@ -62,6 +64,8 @@ class ProbeJob:
     stable_for_s: float = 10.0
     resolve: str = "fresh"
     resolver: str | None = None
+    walk_from: str | None = None
+    dns_port: int = 53
     connect_to: str = ""
     method: str = "GET"
     deadline_s: float = 3600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
 from drills.clock import NS
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from drills.observe.job import ProbeJob
 
 DNS_PORT = 53
+BY_SYSTEM = "the system's resolver is asked for names"
+OTHERWISE = "the system's resolver gives"
+"""How the notes begin that make a measurement weaker."""
+_WALK_S = 3.0
+"""How long one question on the way to a zone's servers may take."""
 _TRY_S = 0.25
 """A lost UDP question is asked again after this long, or a quarter of the timeout: a lost packet is no outage."""
 
@@ -31,8 +37,18 @@ class NameUnanswered(OSError):
     """No DNS server answered."""
 
 
+class NameUnfound(OSError):
+    """Nobody tells which servers are to be asked: that is no evidence about the service."""
+
+
 class Names(Protocol):
-    """What turns a host name into addresses."""
+    """What turns a host name into addresses. ``note`` is what a reader should know of the way it does so."""
+
+    note: str
+
+    async def prepare(self, host: str) -> None:
+        """Find, before anything is measured, what the first question would otherwise have to look for."""
+        ...
 
     @property
     def ttl_s(self) -> float | None:
@@ -45,11 +61,16 @@ class Names(Protocol):
 
 
 class Fresh:
-    """Asks the name server each time. Following a CNAME out of the answer is left to the server."""
+    """Asks one name server each time. Following a CNAME out of the answer is left to the server."""
+
+    note = ""
 
     def __init__(self, resolver: Resolver) -> None:
         self.ttl_s: float | None = None
         self._resolver = resolver
+
+    async def prepare(self, host: str) -> None:
+        """Need nothing: who is asked is known."""
 
     async def addresses(self, host: str) -> Sequence[str]:
         """Ask for A records, and for AAAA only where there are none."""
@@ -79,9 +100,14 @@ class Fresh:
 class Cached:
     """One client's cache: an address is kept for the TTL that came with it, and no longer; a no is not kept."""
 
+    note = ""
+
     def __init__(self, fresh: Fresh) -> None:
         self._fresh = fresh
         self._kept: dict[str, tuple[tuple[str, ...], int]] = {}
+
+    async def prepare(self, host: str) -> None:
+        """Need nothing: a cache begins empty."""
 
     @property
     def ttl_s(self) -> float | None:
@@ -102,6 +128,10 @@ class System:
     """Asks the system as any program does (hosts file, its resolver, perhaps a cache of its own)."""
 
     ttl_s: float | None = None
+    note = ""
+
+    async def prepare(self, host: str) -> None:
+        """Need nothing."""
 
     async def addresses(self, host: str) -> Sequence[str]:
         """Ask ``getaddrinfo`` in a thread."""
@@ -115,26 +145,40 @@ class System:
 
 
 def names_for(job: ProbeJob) -> Names:
-    """Choose by persona: fresh asks each time; ttl and pool cache by TTL; without ``resolver`` the system's serves."""
+    """Choose by persona.
+
+    ``ttl`` and ``keepalive`` cache by TTL what ``resolver`` or the system's server told; ``fresh`` asks ``resolver``
+    each time, without one the servers that are responsible for the name; ``direct`` has one in ``connect_to`` at most.
+    """
     caches = job.persona in (Persona.TTL, Persona.POOL)
-    if job.resolver is None and not caches:
+    if job.persona is Persona.DIRECT and job.resolver is None:
         return System()
+    if job.resolver is None and not caches:
+        from drills.observe.authority import Authority, Chosen
+
+        # Where the walk begins may be said for a network in which the system's resolver leads nowhere.
+        return Chosen(Authority(_resolver(job, job.walk_from, _WALK_S), job.timeout_s, job.dns_port))
+    fresh = Fresh(_resolver(job, job.resolver, job.timeout_s))
+    return Cached(fresh) if caches else fresh
+
+
+def _resolver(job: ProbeJob, server: str | None, within_s: float) -> Resolver:
+    """Give a resolver without a cache that asks one server, or those of the system, for so long."""
     from dns.asyncresolver import Resolver
     from dns.resolver import NoResolverConfiguration
 
     try:
-        resolver = Resolver(configure=job.resolver is None)
+        resolver = Resolver(configure=server is None)
     except NoResolverConfiguration as error:
         raise Refused(f"observer {job.id}: this host names no DNS server: {error}") from error
     resolver.cache = None
-    if job.resolver is not None:
-        address, port = split_address(job.resolver, DNS_PORT)
+    if server is not None:
+        address, port = split_address(server, DNS_PORT)
         resolver.nameservers = [address]
         resolver.port = port
-    resolver.lifetime = job.timeout_s
-    resolver.timeout = min(_TRY_S, job.timeout_s / 4)
-    fresh = Fresh(resolver)
-    return Cached(fresh) if caches else fresh
+    resolver.lifetime = within_s
+    resolver.timeout = min(_TRY_S, within_s / 4)
+    return resolver
 
 
 def split_address(text: str, port: int) -> tuple[str, int]:
@@ -149,3 +193,12 @@ def split_address(text: str, port: int) -> tuple[str, int]:
     if rest and not rest.isdecimal():
         raise Refused(f"{text!r} is not host:port")
     return host, int(rest) if rest else port
+
+
+def is_address(host: str) -> bool:
+    """Say whether ``host`` is an address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

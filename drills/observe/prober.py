@@ -117,10 +117,12 @@ class Prober:
 
     def header(self, header: ObserverHeader) -> ObserverHeader:
         """Bring the counts of a header up to date."""
-        ttl = self._target.ttl_s
-        lateness = self._loop.lateness
+        names, lateness = self._target.names, self._loop.lateness
+        ttl = names.ttl_s
+        told = (names.note,) if names.note and names.note not in header.notes else ()
         return replace(
             header,
+            notes=(*header.notes, *told),
             ttl_ns=None if ttl is None else to_ns(ttl),
             dropped=self._dropped,
             missed=self._missed + self._loop.skipped,
@@ -153,8 +155,6 @@ def first_header(job: ProbeJob, scheduler: str) -> ObserverHeader:
 
 def _notes(job: ProbeJob) -> tuple[str, ...]:
     notes: list[str] = []
-    if job.resolve == "fresh" and job.resolver is None:
-        notes.append("names come from the system's resolver, which may cache")
     if job.url.startswith("sql-") and job.resolve != "keepalive":
         notes.append("connects anew for each request")
     if job.connect_to:
@@ -166,7 +166,10 @@ async def observe(job: ProbeJob, scheduler: str) -> str:
     """Observe until told to end, past the deadline, or without the owner; give why it ended."""
     header, file = first_header(job, scheduler), Path(job.file)
     recorder = Ring(file, header, round(job.keep_s * NS)) if job.keep_s else Recorder(file, header)
-    prober = Prober(job, target_for(job), recorder)
+    target = target_for(job)
+    if target.host:
+        await target.names.prepare(target.host)
+    prober = Prober(job, target, recorder)
     life = Life(job)
     ticking = asyncio.create_task(prober.tick())
     looking = asyncio.create_task(prober.control.run())

@@ -19,7 +19,7 @@ from drills.errors import Refused
 from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
 from drills.observe.capacity import enough
 from drills.observe.job import resolve_secret
-from drills.observe.names import names_for
+from drills.observe.names import is_address, names_for
 from drills.observe.process import now
 from drills.timeline.samples import Persona
 
@@ -44,7 +44,7 @@ class Sql:
 
         self._job = job
         self._writes = urlsplit(job.url).scheme == "sql-write"
-        self._names = names_for(job)
+        self.names = names_for(job)
         self._idle: list[AsyncConnection[Any]] = []
         self._asking: set[asyncio.Task[Answer]] = set()
         try:
@@ -54,9 +54,11 @@ class Sql:
             raise Refused(f"observer {job.id}: {told}") from error
 
     @property
-    def ttl_s(self) -> float | None:
-        """The largest TTL seen so far."""
-        return self._names.ttl_s
+    def host(self) -> str:
+        """The name that is looked up; none for a socket, a list of hosts, or where an address is given."""
+        host = str(self._given.get("host") or "")
+        plain = not host.startswith("/") and "," not in host and not self._given.get("hostaddr")
+        return host if plain and not is_address(host) else ""
 
     async def ask(self, stamps: Stamps) -> Answer:
         """Connect, read or write once, and judge the answer."""
@@ -95,12 +97,7 @@ class Sql:
             if not _spoke(connection):
                 return connection
             await connection.close()
-        host = str(self._given.get("host") or "")
-        address = {}
-        if host and not host.startswith("/") and "," not in host and not self._given.get("hostaddr"):
-            from drills.observe.target import is_address
-
-            address = {"hostaddr": host if is_address(host) else (await self._names.addresses(host))[0]}
+        address = {"hostaddr": (await self.names.addresses(self.host))[0]} if self.host else {}
         stamps.resolved = now()
         whole = {**self._given, **address, "application_name": "drills-prober", "connect_timeout": "2"}
         return await psycopg.AsyncConnection.connect(make_conninfo("", **whole), autocommit=True)

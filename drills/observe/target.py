@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from drills.errors import Refused
 from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
 from drills.observe.http import Http
-from drills.observe.names import NameRefused, names_for, split_address
+from drills.observe.names import NameRefused, is_address, names_for, split_address
 from drills.observe.process import now
 
 if TYPE_CHECKING:
@@ -26,17 +25,17 @@ class Tcp:
         self._host, self._port = parts.hostname or "", parts.port or 0
         if job.connect_to:
             self._host, self._port = split_address(job.connect_to, self._port)
-        self._names = names_for(job)
+        self.names = names_for(job)
 
     @property
-    def ttl_s(self) -> float | None:
-        """The largest TTL seen so far."""
-        return self._names.ttl_s
+    def host(self) -> str:
+        """The name that is looked up."""
+        return "" if is_address(self._host) else self._host
 
     async def ask(self, stamps: Stamps) -> Answer:
         """Connect to the first address that accepts, and close."""
         try:
-            addresses = [self._host] if is_address(self._host) else await self._names.addresses(self._host)
+            addresses = [self._host] if is_address(self._host) else await self.names.addresses(self._host)
             stamps.resolved = now()
             error: OSError = NameRefused(f"DNS has no address of {self._host}")
             for address in addresses:
@@ -61,18 +60,13 @@ class Dns:
 
     def __init__(self, job: ProbeJob) -> None:
         self._expected = frozenset(job.addresses)
-        self._name = urlsplit(job.url).hostname or ""
-        self._names = names_for(job)
-
-    @property
-    def ttl_s(self) -> float | None:
-        """The largest TTL seen so far."""
-        return self._names.ttl_s
+        self.host = urlsplit(job.url).hostname or ""
+        self.names = names_for(job)
 
     async def ask(self, stamps: Stamps) -> Answer:
         """Ask once."""
         try:
-            addresses = await self._names.addresses(self._name)
+            addresses = await self.names.addresses(self.host)
         except OSError as error:
             return refused(error)
         stamps.resolved = now()
@@ -83,15 +77,6 @@ class Dns:
 
     async def close(self) -> None:
         """Hold nothing."""
-
-
-def is_address(host: str) -> bool:
-    """Say whether ``host`` is an address and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def target_for(job: ProbeJob) -> Target:

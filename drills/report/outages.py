@@ -24,7 +24,8 @@ ENDING = {0: "no outage was seen", 1: "an outage was seen", 3: "not every endpoi
 class Endpoint:
     """One watched endpoint. ``told``: for each outage what its failed requests were told, and how often.
 
-    ``trouble`` says why it was not measured, or no longer; ``notes`` what makes the measurement weaker.
+    ``trouble`` says why it was not measured, or no longer; ``notes`` what makes the measurement weaker; ``unknown``
+    why requests are no evidence, and how many are not.
     """
 
     url: str
@@ -33,6 +34,7 @@ class Endpoint:
     told: tuple[tuple[tuple[str, int], ...], ...] = ()
     trouble: str = ""
     notes: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, int], ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -107,16 +109,21 @@ def _endpoint(one: Endpoint) -> list[Body]:
         body.append(Line(Words(one.trouble, Tone.BAD), mark="!"))
     if not one.measured or one.seen is None or one.header is None:
         unknown = 0 if one.seen is None else one.seen.unknown
-        why = f"; {unknown} requests said neither up nor down (403, 429, or a late observer)" if unknown else ""
+        why = f"; {unknown} requests said neither up nor down" if unknown else ""
         body.append(Line(Words(f"nothing was measured{why}", Tone.DOUBT)))
-        return body
+        return [*body, *_unknown(one)]
     body.append(Line(_counted(one.seen)))
     if one.seen.outages:
         head = ("began (UTC)", "ended", "down for", "failed", "flaps", "")
         rows = tuple(_row(one.header, outage, told) for outage, told in zip(one.seen.outages, one.told, strict=True))
         body.append(Table(head, rows, frozenset({3, 4})))
+    body += _unknown(one)
     body += [Line(Words(note, Tone.FAINT), mark="-") for note in one.notes]
     return body
+
+
+def _unknown(one: Endpoint) -> list[Line]:
+    return [Line(Words(f"unknown: {what} ({count:,})", Tone.FAINT), mark="-") for what, count in one.unknown]
 
 
 def _counted(seen: Seen) -> str:
@@ -152,7 +159,8 @@ def _json(one: Endpoint) -> dict[str, Any]:
     seen, header = one.seen, one.header
     told: dict[str, Any] = {"url": one.url, "measured": one.measured, "trouble": one.trouble, "notes": list(one.notes)}
     if seen is None or header is None:
-        return {**told, "good": 0, "bad": 0, "unknown": 0, "hidden_s": None, "outages": []}
+        return {**told, "good": 0, "bad": 0, "unknown": 0, "hidden_s": None, "no_evidence": [], "outages": []}
+    told["no_evidence"] = [{"what": what, "count": count} for what, count in one.unknown]
     counts = {"good": seen.good, "bad": seen.bad, "unknown": seen.unknown}
     hidden = None if seen.hidden is None else seen.hidden / NS
     pairs = zip(seen.outages, one.told, strict=True)
