@@ -24,7 +24,9 @@ from drills.timeline.facts import Facts
 __all__ = [
     "Action",
     "Aws",
+    "Cost",
     "Evidence",
+    "Expiring",
     "Expressible",
     "Fault",
     "Kind",
@@ -53,6 +55,15 @@ class Kind(StrEnum):
     FAULT = "fault"
     PROBE = "probe"
     OPERATOR = "operator"
+
+
+class Cost(StrEnum):
+    """What a change makes somebody pay for, from the least to the most."""
+
+    NONE = "none"
+    TRANSFER = "data transfer"
+    CAPACITY = "hours of running capacity"
+    STORAGE = "restored storage, until somebody deletes it"
 
 
 class Shown(StrEnum):
@@ -150,7 +161,8 @@ class Action(Protocol):
 
     ``one_way`` says why there is no undo (None: undoable). ``authority`` marks a one-way change that moves
     authority (a promote, a global failover): the point of no return. ``holds_authority`` marks an undoable
-    change whose undo would revive an old primary (fence, isolate): never healed past that point.
+    change whose undo would revive an old primary (fence, isolate): never healed past that point. ``cost`` is the
+    most expensive class of what it makes somebody pay for.
     """
 
     name: ClassVar[str]
@@ -160,6 +172,7 @@ class Action(Protocol):
     authority: ClassVar[bool]
     holds_authority: ClassVar[bool]
     idempotent: ClassVar[bool]
+    cost: ClassVar[Cost]
 
     def targets(self, aws: Aws) -> tuple[Target, ...]:
         """Name everything the change would touch. Reads only; asked by the scope gate before anything is changed."""
@@ -210,6 +223,18 @@ class Expressible(Reversible, Protocol):
 
     def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
         """Give the calls that bring ``before`` back, each safe twice; ``by_hand`` tells the same ones."""
+        ...
+
+
+@runtime_checkable
+class Expiring(Action, Protocol):
+    """An action that can say when its change ends by itself, whoever drives the drill."""
+
+    def self_expiry(self) -> timedelta | None:
+        """Give how long after its beginning the change ends by itself, at the earliest; None: it never does.
+
+        Such as the duration of a FIS experiment, or of a policy with ``aws:CurrentTime``. Reads nothing.
+        """
         ...
 
 

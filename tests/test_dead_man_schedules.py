@@ -16,10 +16,11 @@ from drills.cli.check import check
 from drills.cli.drill import plan as plan_command
 from drills.clock import SystemClock
 from drills.engine.arming import armed
-from drills.engine.deadman import DeadMan, name_of
+from drills.engine.deadman import DeadMan
 from drills.engine.decide import Ending, ending
 from drills.engine.plan import DeadMan as Wanted
 from drills.engine.plan import Finally, Mode, Plan
+from drills.engine.schedule import name_of
 from drills.engine.state import State
 from drills.errors import Rejected
 from drills.runtime.journal import read_drill

@@ -29,7 +29,7 @@ from drills.testing import plan, step
 from drills.timeline.events import Gated
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Mark
-from drills.work import Kind, Target
+from drills.work import Cost, Kind, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -343,25 +343,42 @@ def test_steps_that_need_the_lost_region_are_warned_of_until_somebody_answers_fo
 
 
 @pytest.mark.parametrize(
-    ("action", "bound", "ok"),
+    ("costs", "bound", "ok"),
     [
-        ("route53:ChangeResourceRecordSets", "low", True),
-        ("autoscaling:UpdateAutoScalingGroup", "low", False),
-        ("autoscaling:UpdateAutoScalingGroup", "medium", True),
-        ("backup:StartRestoreJob", "medium", False),
-        ("rds:RestoreDBInstanceToPointInTime", "high", True),
-        ("dynamodb:RestoreTableFromBackup", "", True),
+        ((Cost.TRANSFER, Cost.NONE), "low", True),
+        ((Cost.NONE, Cost.CAPACITY), "low", False),
+        ((Cost.CAPACITY, Cost.TRANSFER), "medium", True),
+        ((Cost.STORAGE, Cost.NONE), "medium", False),
+        ((Cost.STORAGE, Cost.CAPACITY), "high", True),
+        ((Cost.STORAGE, Cost.STORAGE), "", True),
     ],
 )
-def test_the_most_expensive_step_is_held_against_the_bound(
+def test_the_sum_of_the_steps_is_held_against_the_bound(
     closed: Closed,
-    action: str,
+    costs: tuple[Cost, Cost],
     bound: str,
     ok: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
-    did = step("do", place="east", permissions=("ec2:DescribeVpcs", action))
-    asked = Question(plan(did, rules=Rules(cost=bound)), closed.world.accounts, catalog.load, NOW)
-    assert [one.ok for one in cost.ask(asked)] == [ok]
+    steps = [step(f"do-{number}", place="east", cost=one) for number, one in enumerate(costs)]
+    asked = Question(plan(*steps, rules=Rules(cost=bound)), closed.world.accounts, catalog.load, NOW)
+    told = list(cost.ask(asked))
+    assert [one.ok for one in told] == [ok]
+    for one in steps:
+        assert (one.id in told[0].detail) is (one.cost is not Cost.NONE)
+
+
+def test_a_call_of_any_service_costs_what_its_actions_do_and_a_work_what_it_declares() -> None:
+    from drills.runbook.works import declared
+    from drills.services.costs import of_actions
+    from drills.timeline.facts import Json
+
+    assert of_actions(["ec2:DescribeVpcs", "rds:RestoreDBInstanceToPointInTime"]) is Cost.STORAGE
+    assert of_actions(["s3:PutBucketTagging"]) is Cost.NONE
+    call = {"service": "ec2", "operation": "RunInstances", "one_way": "they stay"}
+    given: dict[str, Json] = {**call, "parameters": {"ImageId": "ami-1", "MinCount": 1, "MaxCount": 1}}
+    assert declared(Kind.ACTION, "aws.call", given).cost is Cost.CAPACITY
+    assert declared(Kind.ACTION, "autoscaling.set_capacity", {}).cost is Cost.CAPACITY
+    assert declared(Kind.FAULT, "site.isolate", {}).cost is Cost.NONE
 
 
 def test_what_cannot_be_taken_back_is_told(closed: Closed) -> None:

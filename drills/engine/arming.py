@@ -51,17 +51,17 @@ def armed(plan: Plan) -> Plan:
     """Give the plan with each step that its dead man takes back, what that needs from IAM, and why others stay."""
     if plan.dead_man is None:
         return plan
-    beyond = _beyond(plan)
-    return replace(plan, steps=tuple(_step(one, plan, plan.dead_man, beyond) for one in plan.steps))
+    behind = behind_the_point(plan)
+    return replace(plan, steps=tuple(_step(one, plan, plan.dead_man, behind) for one in plan.steps))
 
 
-def _step(step: Step, plan: Plan, man: DeadMan, beyond: frozenset[str]) -> Step:
+def _step(step: Step, plan: Plan, man: DeadMan, behind: frozenset[str]) -> Step:
     if not step.reversible:
         return step
     account, theirs = plan.place(step.place).account, man.role.split(":")[4]
     work = catalog.load(step.kind, step.uses)
     why = work.unarmable(step.params) if issubclass(work, ActionSpec) else "it is no change"
-    if not why and step.id in beyond:
+    if not why and step.id in behind:
         why = "it comes after the point of no return, where nothing is taken back by itself"
     if not why and account != theirs:
         why = f"the schedules' role is of account {theirs}, the step's place of {account}"
@@ -70,7 +70,7 @@ def _step(step: Step, plan: Plan, man: DeadMan, beyond: frozenset[str]) -> Step:
     return altered(step, armed=True, permissions=tuple(sorted({*step.permissions, *PERMISSIONS})))
 
 
-def _beyond(plan: Plan) -> frozenset[str]:
+def behind_the_point(plan: Plan) -> frozenset[str]:
     """Name the steps that wait, however far back, for one that moves authority."""
     found = {step.id for step in plan.steps if step.authority}
     points = frozenset(found)

@@ -149,6 +149,7 @@ class Changes:
             except (Rejected, Busy) as error:
                 why = str(error)
                 if not doubt:
+                    self._bench.deadman.refused(step)
                     self._end(step, Outcome.FAILED, why)
                     return
                 # A promotion under way refuses the next one: what passes is waited for, as long as the step may.

@@ -5,24 +5,22 @@ drill lives they are moved on, and at its end deleted. A universal target calls 
 (EventBridge Scheduler user guide), so a schedule stands where the step acts; only Route 53, which has no region, is
 left to the home region. Names follow from the drill and the step: what was armed and never written down is found.
 
-Past the point of no return nothing is taken back by itself, so before it is entered every schedule is deleted.
-A schedule that cannot be deleted, or is gone because it has fired, refuses that step.
+Before the point of no return is entered, the schedules of what holds authority from then on are deleted: fences and
+isolations, and what the new primary stands on. What is left moves beyond the drill's deadline, at which the drill
+itself will have ended. A schedule that cannot be deleted or moved, or has fired, refuses that step, and so does a
+change that ends by itself before the deadline. If the step is not made after all, what was deleted is armed again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from drills.aws.classify import error_code, mapped
 from drills.clock import NS
+from drills.engine import decide, expiry, schedule
+from drills.engine.progress import Phase, Status
 from drills.errors import Busy, Rejected, WorkError
-from drills.runbook.works import build
 from drills.timeline import events as ev
 from drills.work import Expressible
 
@@ -32,25 +30,14 @@ if TYPE_CHECKING:
     from drills.clock import Clock
     from drills.engine.execute import Accounts
     from drills.engine.plan import Step
+    from drills.engine.progress import Progress
     from drills.engine.state import State
     from drills.timeline.facts import Before
     from drills.work import Place, UndoCall
 
 RENEWALS: Final = 4
 """How often schedules are moved on before they would fire."""
-DELETIONS: Final = 3
-LONGEST_NAME: Final = 64
-_STRANGE: Final = re.compile(r"[^0-9a-zA-Z-_.]")
 _HOME: Final = frozenset({"route53"})
-_NOT_FOUND: Final = "ResourceNotFoundException"
-_THERE: Final = "ConflictException"
-
-
-def name_of(drill: str, step: str, number: int) -> str:
-    """Name a step's schedule: the same from every process, and no other's."""
-    digest = hashlib.sha256(f"{drill}/{step}/{number}".encode()).hexdigest()[:12]
-    told = _STRANGE.sub("-", f"drills-{step}-{drill}")
-    return f"{told[: LONGEST_NAME - len(digest) - 1]}-{digest}"
 
 
 class DeadMan:
@@ -69,7 +56,7 @@ class DeadMan:
         self._unsure: set[str] = set()
         """Names of schedules that an earlier process may have made, and did not write down."""
         self._fired: set[str] = set()
-        self._past = False
+        self._past = state.past_return
         self._stopped = threading.Event()
 
     def watch(self) -> None:
@@ -77,8 +64,9 @@ class DeadMan:
         if self._man is None or self._state.world_gone:
             return
         with self._lock:
-            for one in self._state.may_be_armed() if not self._state.past_return else ():
-                if one.owed and one.before is not None:
+            self._past = self._state.past_return
+            for one in self._state.may_be_armed():
+                if one.owed and one.before is not None and not self._lays_down(one.step):
                     found = self._requests(one.step, self._calls(one.step, one.before))
                     self._armed |= found
                     self._unsure |= set(found) if one.step.id not in self._state.schedules.armed else set()
@@ -91,47 +79,49 @@ class DeadMan:
     # -- before a change -----------------------------------------------------------------------------------
 
     def before(self, step: Step, work: object, before: Before) -> None:
-        """Arm a step that can be; before the point of no return disarm all. ``Rejected``: it must not be begun."""
-        if self._man is None:
-            return
+        """Arm a step that can be; before the point of no return disarm. ``Rejected``: it must not be begun."""
         if step.authority:
             self._enter(step)
-        elif step.armed and not self._past and not self._state.past_return and isinstance(work, Expressible):
+            return
+        short = expiry.short_fence(self._state, step, self._clock.now())
+        if short:
+            raise Rejected(f"not begun, nothing was changed: {short}")
+        if self._man is not None and step.armed and not self._lays_down(step) and isinstance(work, Expressible):
             try:
                 self._arm(step, work.undo_calls(before))
             except WorkError as error:
                 told = f"{step.id}: not begun, nothing was changed: its dead man could not be armed: {error}"
                 raise (Rejected(told) if isinstance(error, Rejected) else Busy(told)) from error
 
+    def _lays_down(self, step: Step) -> bool:
+        """Say whether a step has no dead man because the point of no return is, or is being, passed."""
+        return self._past and self._state.plan.lays_down(step)
+
     def _arm(self, step: Step, calls: tuple[UndoCall, ...]) -> None:
         if not calls:
             return
         place = self._place(step)
         with self._lock:
-            if self._past:
+            if self._lays_down(step):
                 return  # the point of no return was entered beside it
             at_ns = self._ahead_ns()
             requests = self._requests(step, calls)
             client = self._client(place)
-            for name, request in requests.items():
-                with mapped(writes=True):
-                    try:
-                        client.create_schedule(
-                            **request, ScheduleExpression=_at(at_ns), ClientToken=_token(name, at_ns)
-                        )
-                    except client.exceptions.ClientError as error:
-                        if error_code(error) != _THERE:
-                            raise
-                        client.update_schedule(**request, ScheduleExpression=_at(at_ns))
+            for request in requests.values():
+                schedule.make(client, request, at_ns)
             self._armed |= requests
             self._unsure -= set(requests)
             self._fired.discard(step.id)
         self._tell(ev.Armed(step.id, tuple(requests), place.account, place.region, at_ns))
 
-    def _enter(self, step: Step) -> None:
+    def _enter(self, point: Step) -> None:
+        failed = [*expiry.too_early(self._state)]
         with self._lock:
             self._past = True
-            failed = [*self._disarmed_all()]
+            for one in self._state.may_be_armed() if not failed and self._man is not None else ():
+                lays_down = self._state.plan.lays_down(one.step)
+                told = self._disarmed(one.step) if lays_down else self._moved(one.step)
+                failed += [told] if told else []
             gone = self._fired | self._state.schedules.fired
             failed += [
                 f"the dead man of {name} has fired, so its change may no longer stand"
@@ -139,8 +129,52 @@ class DeadMan:
                 if name in gone and one.owed
             ]
         if failed:
-            self._past = False
-            raise Rejected(f"{step.id}: not begun, nothing was changed: {'; '.join(dict.fromkeys(failed))}")
+            raise Rejected(f"{point.id}: not begun, nothing was changed: {'; '.join(dict.fromkeys(failed))}")
+
+    def _moved(self, step: Step) -> str:
+        """Move a step's schedule beyond the deadline; say what keeps it from that, empty when nothing does."""
+        names = [name for name in self._names(step) if name in self._armed]
+        try:
+            for name in names:
+                self._move(step, self._armed[name])
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it may fire before the drill has ended
+            if not (isinstance(error, Rejected) and schedule.NOT_FOUND in str(error)):
+                until = expiry.clock(expiry.deadline_ns(self._state))
+                return f"the dead man of {step.id} could not be moved beyond the drill's deadline ({until}): {error}"
+            self._gone(step)
+        return ""
+
+    def refused(self, point: Step) -> None:
+        """Arm again what was disarmed for a point of no return that was not entered; what cannot be is told."""
+        progress = self._state.progress
+        entered = any(
+            one.step.authority and not one.adopted and (one.touched or (one.happened and one.step.id != point.id))
+            for one in progress.values()
+        )
+        if self._man is None or not point.authority or entered or progress[point.id].status is not Status.RUNNING:
+            return
+        self._past = False
+        self._arm_again()
+
+    def _arm_again(self) -> None:
+        for one in self._state.progress.values():
+            if one.owed and one.step.armed and one.before is not None and one.step.id in self._state.schedules.disarmed:
+                self._armed_again(one, one.before)
+
+    def _armed_again(self, one: Progress, before: Before) -> None:
+        step = one.step
+        if step.id in self._fired | self._state.schedules.fired:
+            return
+        try:
+            calls = self._calls(step, before)
+            self._arm(step, calls)
+            why = "" if calls else "what undoes it is not known any more"
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody watches it, and that is said
+            why = str(error)
+        if why and step.id not in self._told:
+            self._told.add(step.id)
+            note = f"nobody watches {step.id} any more: its dead man could not be armed again ({why})"
+            self._tell(ev.Told(ev.Word.NOTE, "drills", 0, note=note))
 
     # -- while it lives ------------------------------------------------------------------------------------
 
@@ -150,26 +184,36 @@ class DeadMan:
             for step in self._state.plan.steps:
                 if step.armed:
                     self._renew(step)
+            if self._resolved():
+                self._arm_again()
             if self._stopped.wait(self._man.after_s / RENEWALS):
                 return
 
+    def _resolved(self) -> bool:
+        """Say whether the point of no return lies ahead, though it was about to be passed once."""
+        if self._state.past_return:
+            return False
+        self._past = False
+        return decide.phase(self._state) is Phase.STEPS
+
+    def _move(self, step: Step, request: dict[str, Any]) -> None:
+        schedule.move(self._client(self._place(step)), request, self._ahead_ns())
+
     def _renew(self, step: Step) -> None:
         with self._lock:
-            mine = {name: self._armed[name] for name in self._names(step) if name in self._armed}
+            mine = [self._armed[name] for name in self._names(step) if name in self._armed]
             try:
-                for request in mine.values():
-                    client = self._client(self._place(step))
-                    with mapped(writes=True):
-                        client.update_schedule(**request, ScheduleExpression=_at(self._ahead_ns()))
+                for request in mine:
+                    self._move(step, request)
             except Rejected as error:
-                if _NOT_FOUND in str(error):
+                if schedule.NOT_FOUND in str(error):
                     self._gone(step)
                     return
                 self._say(step, error)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not moved on, and that is said
                 self._say(step, error)
             else:
-                self._told.discard(step.id)
+                self._told -= {step.id} if mine else set()
 
     def _gone(self, step: Step) -> None:
         """Tell that a schedule is gone while the drill lives: its change was taken back, or somebody deleted it."""
@@ -199,8 +243,9 @@ class DeadMan:
         with self._lock:
             fired = False
             try:
+                client = self._client(self._place(step))
                 for name in self._names(step):
-                    was_there = self._deleted(step, name)
+                    was_there = schedule.delete(client, name, self._man.group, self._stopped.wait)
                     fired |= name in self._armed and name not in self._unsure and not was_there
                     self._armed.pop(name, None)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, it may stand, and a person must know
@@ -224,25 +269,6 @@ class DeadMan:
             if told:
                 yield told
 
-    def _deleted(self, step: Step, name: str) -> bool:
-        assert self._man is not None  # noqa: S101 - only then anything is armed
-        client = self._client(self._place(step))
-        for attempt in range(1, DELETIONS + 1):
-            try:
-                with mapped(writes=True):
-                    client.delete_schedule(Name=name, GroupName=self._man.group)
-            except Rejected as error:
-                if _NOT_FOUND not in str(error):
-                    raise
-                return attempt > 1  # an earlier attempt may have deleted it, and nobody told
-            except WorkError:
-                if attempt == DELETIONS:
-                    raise
-                self._stopped.wait(0.2 * attempt)
-            else:
-                return True
-        return False
-
     def by_hand(self, step: Step) -> tuple[str, ...]:
         """Give the commands that delete a step's schedules."""
         region = self._place(step).region
@@ -255,36 +281,19 @@ class DeadMan:
     # -- the small parts -----------------------------------------------------------------------------------
 
     def _calls(self, step: Step, before: Before) -> tuple[UndoCall, ...]:
-        from drills import catalog
-
-        try:
-            work = build(catalog.load(step.kind, step.uses), step.params)
-        except WorkError:
-            return ()
+        work = expiry.built(self._state, step)
         return work.undo_calls(before) if isinstance(work, Expressible) else ()
 
     def _names(self, step: Step) -> tuple[str, ...]:
-        return (name_of(self._state.drill, step.id, 1),)
+        return (schedule.name_of(self._state.drill, step.id, 1),)
 
     def _requests(self, step: Step, calls: tuple[UndoCall, ...]) -> dict[str, dict[str, Any]]:
         assert self._man is not None  # noqa: S101 - only then anything is armed
         if len(calls) > 1:
             raise Rejected(f"its undo is {len(calls)} calls, whose order no schedule keeps")
+        why = f"drills: takes {step.id} of {self._state.drill} back unless somebody drives it"
         return {
-            name: {
-                "Name": name,
-                "GroupName": self._man.group,
-                "Description": f"drills: takes {step.id} of {self._state.drill} back unless somebody drives it",
-                "State": "ENABLED",
-                "ScheduleExpressionTimezone": "UTC",
-                "FlexibleTimeWindow": {"Mode": "OFF"},
-                "ActionAfterCompletion": "DELETE",
-                "Target": {
-                    "Arn": f"arn:{_partition(self._man.role)}:scheduler:::aws-sdk:{_target(call)}",
-                    "RoleArn": self._man.role,
-                    "Input": json.dumps(dict(call.parameters), separators=(",", ":")),
-                },
-            }
+            name: schedule.request(name, call, self._man, why)
             for name, call in zip(self._names(step), calls, strict=False)
         }
 
@@ -298,22 +307,7 @@ class DeadMan:
         return self._accounts.write(place).client("scheduler")
 
     def _ahead_ns(self) -> int:
+        """Give the moment to which schedules are moved: past the point of no return also beyond the deadline."""
         assert self._man is not None  # noqa: S101 - only then anything is armed
-        return self._clock.now().utc_ns + int(self._man.after_s * NS)
-
-
-def _at(at_ns: int) -> str:
-    """Write a one-time expression, rounded up to the second: never earlier than meant."""
-    return f"at({datetime.fromtimestamp(-(-at_ns // NS), UTC):%Y-%m-%dT%H:%M:%S})"
-
-
-def _token(name: str, at_ns: int) -> str:
-    return hashlib.sha256(f"{name}/{at_ns}".encode()).hexdigest()[:64]
-
-
-def _partition(arn: str) -> str:
-    return arn.split(":")[1]
-
-
-def _target(call: UndoCall) -> str:
-    return f"{call.service.replace('-', '')}:{call.operation[0].lower()}{call.operation[1:]}"
+        now_ns = self._clock.now().utc_ns
+        return (max(now_ns, expiry.deadline_ns(self._state)) if self._past else now_ns) + int(self._man.after_s * NS)

@@ -120,7 +120,8 @@ def _phase_of_retreat(state: State) -> Phase:
         return Phase.UNDOING
     if not collected:
         return Phase.COLLECTING
-    return Phase.HELD if state.held else Phase.CLOSING
+    # Held past the point of no return, nothing is taken back by itself: not by a schedule either.
+    return Phase.HELD if state.held and not (state.past_return and state.to_disarm()) else Phase.CLOSING
 
 
 def _after_runs(state: State) -> bool:

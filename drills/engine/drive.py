@@ -155,6 +155,8 @@ class _Loop:
             self._witness(body.step, "answered")
         if isinstance(body, ev.Ready):
             self.begun.discard(decide.Observe(body.stage))
+        if isinstance(body, ev.Armed):
+            self.begun.discard(decide.Disarm(body.step))
         if isinstance(body, ev.Ended | ev.Undid | ev.UndoFailed):
             self._forget(body.step)
         for name in running - set(self.state.running):

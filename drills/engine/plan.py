@@ -14,7 +14,7 @@ from drills.engine.rules import Rules
 from drills.observe.ledger import Options
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Basis, Mark
-from drills.work import Evidence, Kind, Place
+from drills.work import Cost, Evidence, Kind, Place
 
 
 class Mode(StrEnum):
@@ -101,6 +101,9 @@ class Step(msgspec.Struct, frozen=True):
     authority: bool = False
     holds_authority: bool = False
     idempotent: bool = True
+    cost: Cost = Cost.NONE
+    expires_s: float | None = None
+    """After how long the change ends by itself, whoever drives the drill; None: never."""
     reserve: bool = False
     """Runs only when another step's ``on_failure: {run: ID}`` names it."""
     armed: bool = False
@@ -264,6 +267,20 @@ class Plan:
     def watched(self) -> bool:
         """Whether anything is measured, so that the drill has stages of observing."""
         return bool(self.availability or self.data or self.recovery_points)
+
+    @property
+    def point_of_no_return(self) -> str | None:
+        """The first step that moves authority, by its id; None for a plan without one."""
+        return next((step.id for step in self.steps if step.authority), None)
+
+    def lays_down(self, step: Step) -> bool:
+        """Whether a step's dead man is disarmed at the point of no return.
+
+        So it is where its undo would touch what holds authority from then on: a fence or an isolation, and every
+        action that is not done to the old site, for the new primary and its users stand on it.
+        """
+        elsewhere = step.place != self.from_site or self.from_site == self.to_site
+        return step.holds_authority or (step.kind is Kind.ACTION and elsewhere)
 
     def step(self, step_id: str) -> Step:
         """Give the step called ``step_id``; ``KeyError`` when there is none."""

@@ -113,6 +113,8 @@ def _step(one: Listed, found: Traits, binder: Binder, kept: Collection[str | Non
         authority=told.authority,
         holds_authority=told.holds_authority,
         idempotent=told.idempotent,
+        cost=told.cost,
+        expires_s=told.expires_s,
     )
     return (made,) if bound.follow is None else _followed(made, bound.follow, _seconds(step.timeout, LOOK_S))
 

@@ -29,4 +29,10 @@ def dead_man(plan: Plan) -> Iterator[str]:
         return
     named = ", ".join(step.id for step in plan.steps if step.armed) or "nothing"
     yield f"dead man: when nobody drives the drill for {figures.chosen(plan.dead_man.after_s)}, schedules undo: {named}"
+    point = plan.point_of_no_return
+    if point is not None:
+        down = ", ".join(step.id for step in plan.steps if step.armed and plan.lays_down(step)) or "nothing"
+        left = ", ".join(step.id for step in plan.steps if step.armed and not plan.lays_down(step))
+        more = f"; what is left goes back only after the drill's deadline: {left}" if left else ""
+        yield f"before {point} begins, the dead man lets go of: {down}{more}"
     yield from (f"no dead man for {step.id}: {step.unarmed}" for step in plan.steps if step.unarmed)

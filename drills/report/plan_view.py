@@ -67,7 +67,7 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
             for one in plan.recovery_points
         ],
         "permissions": {name: list(actions) for name, actions in _permissions(plan).items()},
-        "point_of_no_return": _point_of_no_return(plan),
+        "point_of_no_return": plan.point_of_no_return,
         "undone_on_abort": [step.id for step in _undone_on_abort(plan)],
         "dead_man": document_of(plan),
         "finally": plan.finally_.value,
@@ -97,6 +97,8 @@ def _step_document(plan: Plan, step: Step) -> dict[str, Any]:
         "permissions": list(step.permissions),
         "reversible": step.reversible,
         "one_way": step.one_way,
+        "expires_s": step.expires_s,
+        "cost": step.cost.value,
         "left_out": step.left_out.why if step.left_out is not None else None,
         "point_of_no_return": step.authority,
     }
@@ -255,6 +257,8 @@ def _rules(step: Step) -> Iterator[str]:
         yield f"on failure: {step.on_failure.value}{f' {step.run_on_failure}' if step.run_on_failure else ''}"
     if step.reversible:
         yield "can be undone"
+    if step.expires_s is not None:
+        yield f"ends by itself after {figures.chosen(step.expires_s)}"
     if Evidence.LAG in step.evidence:
         yield "what it sees is the predicted loss, and judges no objective"
 
@@ -264,12 +268,8 @@ def _undone_on_abort(plan: Plan) -> list[Step]:
     return [step for step in reversed(plan.steps) if step.reversible and plan.mode is not Mode.INCIDENT]
 
 
-def _point_of_no_return(plan: Plan) -> str | None:
-    return next((step.id for step in plan.steps if step.authority), None)
-
-
 def _abort(plan: Plan) -> Iterator[Body]:
-    undone, point = _undone_on_abort(plan), _point_of_no_return(plan)
+    undone, point = _undone_on_abort(plan), plan.point_of_no_return
     if plan.mode is Mode.INCIDENT:
         yield Line("in an incident nothing is undone by itself")
     elif undone:

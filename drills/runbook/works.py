@@ -11,7 +11,7 @@ from drills import catalog
 from drills.errors import DrillsError, Rejected
 from drills.runbook.interpolate import bind, finish, references
 from drills.runbook.problems import sentence
-from drills.work import Evidence, Kind
+from drills.work import Cost, Evidence, Expiring, Kind
 from drills.yamldoc import Node, Where, at
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Traits(NamedTuple):
     authority: bool
     holds_authority: bool
     idempotent: bool
+    cost: Cost = Cost.NONE
+    expires_s: float | None = None
+    """After how many seconds the change ends by itself; None: never, or its fields are not all known yet."""
 
     @property
     def reversible(self) -> bool:
@@ -72,6 +75,7 @@ def traits(kind: Kind, work: type[Spec], given: Spec | None = None) -> Traits:
         bool(getattr(told, "authority", False)),
         bool(getattr(told, "holds_authority", False)),
         bool(getattr(told, "idempotent", True)),
+        getattr(told, "cost", Cost.NONE),
     )
 
 
@@ -97,7 +101,10 @@ def check_fields(
             return found
         wrong = {one["loc"][0] for one in error.errors(include_url=False) if one["loc"]}
         made = _as_far_as_known(found.work, {name: value for name, value in finished.items() if name not in wrong})
-    return traits(found.kind, found.work, made) if found.work.varies else found
+        return traits(found.kind, found.work, made)
+    told = traits(found.kind, found.work, made) if found.work.varies else found
+    ends = made.self_expiry() if isinstance(made, Expiring) else None
+    return told if ends is None else told._replace(expires_s=ends.total_seconds())
 
 
 def declared(kind: Kind, name: str, given: Mapping[str, Json]) -> Traits:

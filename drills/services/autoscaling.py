@@ -12,7 +12,7 @@ from drills.services.spec import ActionSpec, ProbeSpec, Wrong, refuse
 from drills.services.tags import labels
 from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target, UndoCall, Undone
+from drills.work import Aws, Cost, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from typing import Self
@@ -60,6 +60,7 @@ class SetCapacity(ActionSpec):
     """
 
     name: ClassVar[str] = "autoscaling.set_capacity"
+    cost: ClassVar[Cost] = Cost.CAPACITY
     permissions: ClassVar[tuple[str, ...]] = (
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:UpdateAutoScalingGroup",

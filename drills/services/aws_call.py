@@ -24,9 +24,10 @@ from drills.services.aws_read import (
     wrong_output,
     wrong_read,
 )
+from drills.services.costs import of_actions
 from drills.services.spec import ActionSpec, Follow, Told, Wrong, refuse
 from drills.timeline.facts import Before, Facts, Json, Receipt
-from drills.work import Aws, Observation, Target, UndoCall, Undone
+from drills.work import Aws, Cost, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,6 +107,7 @@ class AwsCall(ActionSpec):
     authority: ClassVar[bool] = cast("bool", Told(lambda call: call.moves_authority, otherwise=False))
     holds_authority: ClassVar[bool] = cast("bool", Told(lambda call: call.keeps_authority, otherwise=False))
     idempotent: ClassVar[bool] = cast("bool", Told(lambda call: call.repeatable or call.client_token, otherwise=False))
+    cost: ClassVar[Cost] = cast("Cost", Told(lambda call: of_actions(call.needed()), Cost.NONE))
     varies: ClassVar[bool] = True
     decided_by: ClassVar[tuple[str, ...]] = ("authority", "client_token", "holds_authority", "idempotent")
     own_names: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType(

@@ -14,7 +14,7 @@ from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec, Wrong, 
 from drills.services.tags import labels, sentence
 from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target, UndoCall, Undone
+from drills.work import Aws, Cost, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,6 +133,7 @@ class StopInstances(_Chosen, FaultSpec):
     """
 
     name: ClassVar[str] = "ec2.stop_instances"
+    cost: ClassVar[Cost] = Cost.NONE
     permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:StartInstances", "ec2:StopInstances")
     holds_authority: ClassVar[bool] = True  # what was stopped may hold the old writer
     effect_timeout: ClassVar[timedelta] = timedelta(minutes=5)
@@ -202,6 +203,7 @@ class StartInstances(_Chosen, ActionSpec):
     """
 
     name: ClassVar[str] = "ec2.start_instances"
+    cost: ClassVar[Cost] = Cost.CAPACITY
     permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:StartInstances", "ec2:StopInstances")
 
     def capture(self, aws: Aws) -> Before:

@@ -11,7 +11,7 @@ from drills.clock import Stamp, SystemClock
 from drills.durations import show
 from drills.services.spec import ActionSpec, Duration, ProbeSpec
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Observation, Target, Undone
+from drills.work import Aws, Cost, Observation, Target, Undone
 
 
 class Wait(ProbeSpec):
@@ -55,6 +55,7 @@ class Nothing(ActionSpec):
     """
 
     name: ClassVar[str] = "flow.nothing"
+    cost: ClassVar[Cost] = Cost.NONE
 
     note: str = Field(default="", description="What is written down.")
 

@@ -13,7 +13,7 @@ from drills.clock import NS, SystemClock
 from drills.services.spec import ActionSpec, Duration, ProbeSpec
 from drills.services.tags import labels
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Evidence, Observation, Target
+from drills.work import Aws, Cost, Evidence, Observation, Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -70,6 +70,7 @@ class PromoteReadReplica(ActionSpec):
     """
 
     name: ClassVar[str] = "rds.promote_read_replica"
+    cost: ClassVar[Cost] = Cost.NONE
     permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBInstances", "rds:PromoteReadReplica")
     one_way: ClassVar[str | None] = (
         "a promoted replica never follows its source again; rebuild one with "

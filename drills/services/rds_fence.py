@@ -13,7 +13,7 @@ from drills.services.spec import ActionSpec
 from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, remembered, sentence
 from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Json, Receipt
-from drills.work import Aws, Observation, Target, UndoCall, Undone
+from drills.work import Aws, Cost, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -37,6 +37,7 @@ class FenceWriter(ActionSpec):
     """
 
     name: ClassVar[str] = "rds.fence_writer"
+    cost: ClassVar[Cost] = Cost.NONE
     permissions: ClassVar[tuple[str, ...]] = (
         "ec2:CreateSecurityGroup",
         "ec2:CreateTags",

@@ -12,7 +12,7 @@ from drills.services.spec import ActionSpec, ProbeSpec
 from drills.services.tags import labels, sentence
 from drills.services.undo_calls import commands
 from drills.timeline.facts import Before, Facts, Json, Receipt
-from drills.work import Aws, Observation, Target, UndoCall, Undone
+from drills.work import Aws, Cost, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +46,7 @@ class FailoverTo(ActionSpec):
     """
 
     name: ClassVar[str] = "route53.failover_to"
+    cost: ClassVar[Cost] = Cost.TRANSFER
     permissions: ClassVar[tuple[str, ...]] = (
         "route53:ChangeResourceRecordSets",
         "route53:ListHostedZonesByName",

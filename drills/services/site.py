@@ -14,7 +14,7 @@ from drills.services import http
 from drills.services.spec import FaultSpec
 from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, labels, remembered, sentence
 from drills.timeline.facts import Before, Facts, Receipt
-from drills.work import Aws, Evidence, Observation, Target, Undone
+from drills.work import Aws, Cost, Evidence, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -59,6 +59,7 @@ class Isolate(FaultSpec):
     """
 
     name: ClassVar[str] = "site.isolate"
+    cost: ClassVar[Cost] = Cost.NONE
     permissions: ClassVar[tuple[str, ...]] = (
         "ec2:CreateNetworkAcl",
         "ec2:CreateTags",

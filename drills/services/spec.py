@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from drills import durations
 from drills.errors import Rejected
 from drills.timeline.facts import Before
-from drills.work import Evidence, Target
+from drills.work import Cost, Evidence, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -124,6 +124,12 @@ class ActionSpec(Spec):
     authority: ClassVar[bool] = False
     holds_authority: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
+    cost: ClassVar[Cost] = Cost.NONE
+    """The most expensive class of what the change makes somebody pay for."""
+
+    def self_expiry(self) -> timedelta | None:
+        """Say that it never ends by itself: overridden by every change that does (a FIS experiment, a dated policy)."""
+        return None
 
     @classmethod
     def unarmable(cls, given: Mapping[str, Any]) -> str:

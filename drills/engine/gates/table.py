@@ -29,6 +29,7 @@ from drills.engine.gates import (
     remediation,
     retention,
     scope,
+    self_expiry,
     stop,
     window,
 )
@@ -87,6 +88,7 @@ GATES: Final = (
     Gate(freshness.NAME, freshness.ask),
     Gate(remediation.NAME, remediation.ask, remediation.PERMISSIONS),
     Gate(impaired.NAME, impaired.ask),
+    Gate(self_expiry.NAME, self_expiry.ask),
     Gate(cost.NAME, cost.ask),
     Gate(one_way.NAME, one_way.ask),
 )
