@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from observe_world import Mood, Service
 from runtime_drill import eventually
 
 from drills.aws.sessions import Accounts
@@ -17,6 +18,7 @@ from drills.engine.state import State
 from drills.observe.process import is_same
 from drills.observe.start import Observers
 from drills.testing import plan
+from drills.timeline import codec
 from drills.timeline import events as ev
 
 CLOCK = SystemClock()
@@ -98,3 +100,39 @@ def test_later_on_those_that_can_still_look_do(folder: Path) -> None:
     bodies = stage(folder, "watch", state)
     assert [one.observer for one in watching(bodies)] == ["site"]
     assert state.stop is None
+
+
+@pytest.mark.prove
+def test_since_when_the_service_is_restored_is_told_and_taken_back_when_it_flaps(folder: Path) -> None:
+    def told(state: State) -> Generator[ev.Body]:
+        for body in watchers(folder).stage("settled", state, Token()):
+            state.apply(ev.Event(state.count + 1, CLOCK.now(), body))
+            yield body
+
+    with Service() as service:
+        service.become(Mood.BROKEN)
+        watch = AvailabilityWatch("site", service.url, every_s=0.02, timeout_s=0.2, stable_for_s=2.5)
+        state = State(plan(availability=(watch,), objectives=()))
+        opened = ev.Opened("d", "0", "", codec.dump(state.plan))
+        state.apply(ev.Event(1, CLOCK.now(), opened))
+        stage(folder, "watch", state)
+        settling = told(state)
+        CLOCK.sleep(0.3)
+        up = service.become(Mood.UP)
+        first = next(settling)
+        down = service.become(Mood.BROKEN)
+        gone = next(settling)
+        again = service.become(Mood.UP)
+        last, ready = list(settling)
+        stage(folder, "collected", state)
+    assert isinstance(first, ev.Settling)
+    assert first.since is not None
+    assert up[0] < first.since < down[1]
+    assert gone == ev.Settling(None)
+    assert isinstance(last, ev.Settling)
+    assert last.since is not None
+    assert last.since > again[0]
+    assert isinstance(ready, ev.Ready)
+    assert ready.ok is True
+    assert state.settling is not None
+    assert state.settling.mono_ns == last.since

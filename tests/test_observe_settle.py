@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from drills.observe.process import now
 from drills.observe.recorder import Recorder
-from drills.observe.settle import stable
+from drills.observe.settle import Seen, stable
 from drills.timeline.samples import ObserverHeader, Persona, Sample
-from drills.work import Observation
 
 MS = 1_000_000
 EVERY, TIMEOUT, WINDOW = 10 * MS, 20 * MS, 200 * MS
@@ -22,7 +21,7 @@ HEADER = ObserverHeader(
 )
 
 
-def look(rows: list[Sample], since_ms: int, to_site: str = "west", header: ObserverHeader = HEADER) -> Observation:
+def look(rows: list[Sample], since_ms: int, to_site: str = "west", header: ObserverHeader = HEADER) -> Seen:
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder) / "a.db", header)
         for row in sorted(rows, key=lambda sample: sample.ended):
@@ -38,7 +37,7 @@ def run(first: int, last: int, up: bool | None = True, by: str = "west") -> list
 
 def test_a_whole_window_of_good_answers_of_the_other_site_is_stable() -> None:
     rows = run(0, 100, by="east") + run(100, 200, up=False, by="") + run(200, 450)
-    assert look(rows, 100).ok is True
+    assert look(rows, 100) == Seen(ok=True, detail="web: good for 238ms of 200ms", since=202 * MS)
     assert look(rows[:-6], 100).ok is False
 
 

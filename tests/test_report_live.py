@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pytest
-from report_drills import ESCAPES, failover, simulate, states
+from report_drills import ESCAPES, failover, keep, simulate, states
 
+from drills.cli import glance
 from drills.engine.plan import Mode, OnFailure, Plan
 from drills.engine.state import State
 from drills.report import paint, standing
@@ -119,6 +120,54 @@ def read_all(number: int, within_s: float = 5.0) -> str:
             break
     os.set_blocking(number, True)
     return found.decode()
+
+
+def settling(events: list[ev.Event], *since_s: float | None) -> list[ev.Event]:
+    """A drill whose steps are done and that waits for the service: told since when it is restored, or not any more."""
+    over = next(at for at, one in enumerate(events) if isinstance(one.body, ev.Ended) and one.body.step == "writer")
+    kept = events[: over + 1]
+    for seconds in since_s:
+        at = kept[-1].at
+        since = None if seconds is None else events[0].at.mono_ns + round(seconds * 1e9)
+        kept.append(ev.Event(kept[-1].seq + 1, at, ev.Settling(since)))
+    return kept
+
+
+def test_the_clock_of_the_recovery_stands_while_the_service_settles_and_goes_on_when_it_flaps() -> None:
+    events = simulate(failover())
+    now = events[-1].at
+    later = replace(now, mono_ns=now.mono_ns + 60 * 10**9, utc_ns=now.utc_ns + 60 * 10**9)
+    begun = standing.disaster(states(settling(events)))
+    assert begun is not None
+    stands = standing.so_far(states(settling(events, 20.0)), later)
+    assert stands is not None
+    assert stands.passed_s == 20.0 - begun.since(events[0].at)
+    assert stands.settling is not None
+    assert stands.settling.since(events[0].at) == 20.0
+    assert (stands.settling.utc_ns - events[0].at.utc_ns) / 1e9 == 20.0
+    for flapped in ((), (20.0, None)):
+        assert standing.so_far(states(settling(events, *flapped)), later) == standing.SoFar(later.since(begun), None)
+    anew = standing.so_far(states(settling(events, 20.0, None, 25.0)), later)
+    assert anew is not None
+    assert anew.passed_s - stands.passed_s == 5.0
+
+
+def test_a_drill_that_nobody_drives_says_for_how_long_and_pretends_no_clock(tmp_path: Path) -> None:
+    events = settling(simulate(failover()))
+    home = tmp_path / "drills"
+    parked = [*events, ev.Event(events[-1].seq + 1, events[-1].at, ev.Parked("anna"))]
+    fact = glance.standing_of(keep(home, "put-aside", parked))
+    assert (fact["status"], fact["settling_since"]) == ("parked", None)
+    assert fact["unattended_s"] > 24 * 3600
+    assert fact["rto_so_far_s"] < 3600, "the clock went on while nobody looked"
+    told = glance.line(fact)
+    assert "nobody drives it: `drills resume put-aside`" in told
+    assert "RTO had come to" in told
+    restored = settling(events + simulate(failover())[len(events) :], 20.0)
+    fact = glance.standing_of(
+        keep(home, "settling", [*restored, ev.Event(restored[-1].seq + 1, restored[-1].at, ev.Parked("anna"))])
+    )
+    assert ", settling since 22:13:40Z" in glance.line(fact)
 
 
 def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.MonkeyPatch) -> None:

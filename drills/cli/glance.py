@@ -54,6 +54,8 @@ def _resting(folder: Path) -> dict[str, Any]:
             "waits_for_credentials": [],
             "elapsed_s": (last["at"]["utc_ns"] - first["at"]["utc_ns"]) / 1e9,
             "rto_so_far_s": None,
+            "settling_since": None,
+            "unattended_s": None,
             "rto_target_s": next((one["target_s"] for one in plan["objectives"] if one["name"] == "rto"), None),
         }
     except (JournalError, ValueError, KeyError, TypeError):
@@ -73,8 +75,8 @@ def standing_of(folder: Path) -> dict[str, Any]:
     state = drill.state
     now = SystemClock().now() if drill.driven else state.finished_at or state.last
     assert now is not None  # noqa: S101 - a drill that could be read has an event
-    begun, objective = standing.disaster(state), standing.recovery_objective(state)
-    so_far = now.since(begun) if begun is not None and objective is not None and state.finished is None else None
+    objective, so_far = standing.recovery_objective(state), standing.so_far(state, now)
+    unattended = not drill.driven and state.finished is None and state.last is not None
     return {
         "drill": drill.name,
         "runbook": state.plan.runbook,
@@ -93,7 +95,9 @@ def standing_of(folder: Path) -> dict[str, Any]:
             {"step": one.step.id, "place": one.step.place, "renew": one.renew} for one in standing.lacking(state)
         ],
         "elapsed_s": now.since(state.opened) if state.opened is not None else 0.0,
-        "rto_so_far_s": so_far,
+        "rto_so_far_s": so_far.passed_s if so_far is not None else None,
+        "settling_since": so_far.settling.iso() if so_far is not None and so_far.settling is not None else None,
+        "unattended_s": SystemClock().now().since(state.last) if unattended and state.last is not None else None,
         "rto_target_s": objective.target_s if objective is not None else None,
     }
 
@@ -108,7 +112,8 @@ def line(fact: dict[str, Any]) -> str:
     words.append(f"{show(fact['elapsed_s'])} in" if fact["phase"] != "over" else "over")
     words += [f"{one['step']} {show(one['elapsed_s'])}" for one in fact["running"]]
     if fact["status"] in ("incomplete", "parked"):
-        words.append(f"nobody drives it: `drills resume {fact['drill']}`")
+        since = f"for {show(fact['unattended_s'])} " if fact["unattended_s"] is not None else ""
+        words.append(f"{since}nobody drives it: `drills resume {fact['drill']}`")
         words += [f"still holds {fact['holds']}"] if fact.get("holds") else []
     else:
         words += [f"`drills approve {name}`?" for name in fact["asks"]]
@@ -118,7 +123,14 @@ def line(fact: dict[str, Any]) -> str:
         ]
     if fact["rto_so_far_s"] is not None:
         so_far, target = show(fact["rto_so_far_s"]), show(fact["rto_target_s"])
-        words.append(f"RTO so far {so_far} of {target}")
+        if fact["settling_since"] is not None:
+            words.append(f"RTO so far {so_far} of {target}, settling since {fact['settling_since'][11:19]}Z")
+        elif fact["unattended_s"] is not None:
+            words.append(
+                f"RTO had come to {so_far} of {target} when it was last driven; what followed is not judged yet"
+            )
+        else:
+            words.append(f"RTO so far {so_far} of {target}")
     if fact["phase"] == "over":
         words[-1] = f"exit {fact['exit_code']}, took {show(fact['elapsed_s'])}, {fact['runbook']}"
     return ", ".join(words)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.clock import NS, process_start
+from drills.clock import process_start
 from drills.durations import show
 from drills.engine.plan import Mode
+from drills.engine.settling import settled
 from drills.errors import JournalError, Refused
 from drills.observe.adopt import Adopted, adopt
 from drills.observe.job import MarkerJob, ProbeJob
@@ -22,11 +23,9 @@ from drills.observe.keeping import FOLDER as RINGS
 from drills.observe.keeping import ring_of
 from drills.observe.ledger import Spot
 from drills.observe.recover import recover
-from drills.observe.settle import stable
 from drills.observe.start import Observers
 from drills.observe.store import read_header, seal
 from drills.timeline import events as ev
-from drills.timeline.marks import Mark
 from drills.timeline.stores import StoreKind
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from drills.engine.state import State
     from drills.observe.job import Job
 
-SETTLE_EVERY_S = 0.1
-SETTLE_MARGIN_S = 5.0
 READ_AGAIN_EVERY_S = 0.5
 
 
@@ -136,7 +133,7 @@ class Watchers:
                 yield from self._ask_points(state, cancelled, after=False)
                 yield self._baseline(state, cancelled, self._clock.now().since(begun))
             case "settled":
-                yield self._settled(state, cancelled)
+                yield from self._settled(state, cancelled)
             case "collected":
                 yield from self._collected(state, cancelled)
             case _:
@@ -242,49 +239,9 @@ class Watchers:
 
     # -- settled -------------------------------------------------------------------------------------------
 
-    def _settled(self, state: State, cancelled: Token) -> ev.Ready:
-        """Wait until every observer has seen the service restored for its whole window, or the wait is pointless."""
+    def _settled(self, state: State, cancelled: Token) -> Iterator[ev.Body]:
         self._read_ledgers(state, 1, cancelled, READ_AGAIN_EVERY_S * 4)
-        begun = self._clock.now()
-        limit_s = self._settle_limit_s(state)
-        since = self._looked_from(state)
-        while True:
-            seen = [
-                stable(
-                    Path(state.watching[watch.id].file),
-                    state.plan.to_site,
-                    since,
-                    round((watch.stable_for_s + watch.timeout_s) * NS),
-                )
-                for watch in state.plan.availability
-            ]
-            waiting = [one.detail for one in seen if one.ok is not True]
-            waited_s = self._clock.now().since(begun)
-            if not waiting:
-                return ev.Ready(
-                    "settled", ok=True, detail=f"restored and stable; waited {show(waited_s)} for the windows"
-                )
-            if cancelled.is_set() or waited_s >= limit_s:
-                return ev.Ready("settled", ok=False, detail=f"not stable after {show(waited_s)}: {'; '.join(waiting)}")
-            cancelled.wait(SETTLE_EVERY_S)
-
-    def _looked_from(self, state: State) -> int:
-        """From when answers count: the disaster, else the end of the baseline, else the first event."""
-        for one in state.progress.values():
-            if one.step.mark is Mark.DISASTER and one.started is not None:
-                return one.started.mono_ns
-        return self._clock.now().mono_ns if state.opened is None else state.opened.mono_ns
-
-    def _settle_limit_s(self, state: State) -> float:
-        """Long enough to prove a miss: until the longest target has passed, and the windows after it."""
-        plan = state.plan
-        windows_s = max((2 * watch.stable_for_s + watch.timeout_s for watch in plan.availability), default=0.0)
-        targets_s = [one.target_s for one in plan.objectives if one.ends is Mark.SERVICE_RESTORED]
-        passed_s = self._clock.now().since(state.opened) if state.opened is not None else 0.0
-        limit_s = max(targets_s, default=0.0) + windows_s + SETTLE_MARGIN_S
-        if plan.mode is Mode.REHEARSE:
-            limit_s = max(windows_s + SETTLE_MARGIN_S, limit_s - passed_s)
-        return min(limit_s, max(windows_s, plan.deadline_s - passed_s))
+        yield from settled(state, self._clock, cancelled)
 
     # -- collected -----------------------------------------------------------------------------------------
 

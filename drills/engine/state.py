@@ -7,6 +7,7 @@ fact that caused it. Work per event is bounded by the edges it touches (counters
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,8 @@ class State:
 
     began: ev.Began | None = None
     """What a person said of the disaster's beginning."""
+    settling: Stamp | None = None
+    """Since when the service has been seen restored, as long as nothing has failed since."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -163,6 +166,11 @@ class State:
         unseen = body.stage == "watch" and body.ok is not True and "baseline" not in self.stages
         if unseen and self.plan.mode is not Mode.INCIDENT and self.stop is None:
             self.stop, self.why = Stop.REFUSED, f"the observers do not watch: {body.detail}"
+
+    @_take.register(ev.Settling)
+    def _settling(self, body: ev.Settling, at: Stamp) -> None:
+        ago = 0 if body.since is None else at.mono_ns - body.since
+        self.settling = None if body.since is None else replace(at, mono_ns=body.since, utc_ns=at.utc_ns - ago)
 
     @_take.register(ev.Sealed)
     def _sealed(self, body: ev.Sealed, _: Stamp) -> None:

@@ -5,6 +5,7 @@ It decides how long a drill goes on measuring, never what it measured: the bound
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
@@ -13,7 +14,6 @@ from drills.errors import JournalError
 from drills.observe.process import now
 from drills.observe.store import read_header, reading
 from drills.timeline.samples import BAD, GOOD
-from drills.work import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,28 +27,37 @@ _GAPS_IN_WINDOW = 5
 """A run of good answers has no gap longer than this part of its window (MEASUREMENT: rho_max <= W / 5)."""
 
 
-def stable(file: Path, to_site: str, since_ns: int, window_ns: int) -> Observation:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look found. ``since``: end of the first good answer (ns) of a run that goes on; None without one."""
+
+    ok: bool | None
+    detail: str
+    since: int | None = None
+
+
+def stable(file: Path, to_site: str, since_ns: int, window_ns: int, back_ns: int = 0) -> Seen:
     """Look whether nothing has been down for ``window_ns`` since a restored answer sent at or after ``since_ns``.
 
     Restored: up and, where answers name their site and ``to_site`` is given, answered by ``to_site``; an answer
-    of another site ends a run as a failure does. Reads only the newest rows: about two windows of them. ``ok`` None
-    when the file cannot be read or its observer has fallen silent.
+    of another site ends a run as a failure does. Reads only the newest rows: about two windows of them, or twice
+    ``back_ns`` where that is more. ``ok`` None when the file cannot be read or its observer has fallen silent.
     """
     try:
         header = read_header(file)
-        newest, rows = _newest(file, header, since_ns, window_ns)
+        newest, rows = _newest(file, header, since_ns, max(window_ns, back_ns))
     except JournalError as error:
-        return Observation(None, str(error))
+        return Seen(None, str(error))
     quiet = now() - max(newest, header.started)
     if header.ended is None and quiet > _SILENT_NS + header.every_ns + header.timeout_ns:
-        return Observation(None, f"{header.observer} has written nothing for {show(quiet / NS)}")
+        return Seen(None, f"{header.observer} has written nothing for {show(quiet / NS)}")
     site = to_site if header.identified else ""
     good_since, good_until = _last_run(sorted(rows), site, max(window_ns // _GAPS_IN_WINDOW, 2 * header.every_ns))
     if good_since is None:
-        return Observation(ok=False, detail=f"{header.observer}: not restored")
+        return Seen(ok=False, detail=f"{header.observer}: not restored")
     steady = good_until - good_since
     detail = f"{header.observer}: good for {show(max(steady, 0) / NS)} of {show(window_ns / NS)}"
-    return Observation(steady >= window_ns, detail)
+    return Seen(steady >= window_ns, detail, good_since)
 
 
 def _newest(

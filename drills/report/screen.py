@@ -175,15 +175,17 @@ def _late(one: Progress, now: Stamp) -> str:
 
 def _countdown(state: State, now: Stamp) -> RenderableType | None:
     """Set the time since the disaster against the objective, until the service has settled."""
-    objective, begun = standing.recovery_objective(state), standing.disaster(state)
-    if objective is None or begun is None:
+    objective, so_far = standing.recovery_objective(state), standing.so_far(state, now)
+    if objective is None or so_far is None:
         return None
     settled = state.stages.get("settled")
     if settled is not None and settled.ok is True:
         return Text(f"{objective.name}: the service has settled; the report says when", style="green")
-    passed, target = now.since(begun), objective.target_s
+    passed, target = so_far.passed_s, objective.target_s
     left = target - passed
     words = f"{durations.show(left)} left" if left >= 0 else f"{durations.show(-left)} over"
+    if so_far.settling is not None:
+        words += f", settling since {telling.clock(so_far.settling)}"
     style = "bold red" if left < 0 else "yellow" if left < target / 4 else "green"
     grid = Table.grid(padding=(0, 1))
     grid.add_row(

@@ -76,6 +76,22 @@ def disaster(state: State) -> Stamp | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """The recovery time of a drill that is not over: it stands since ``settling``, or goes on while that is None."""
+
+    passed_s: float
+    settling: Stamp | None
+
+
+def so_far(state: State, now: Stamp) -> SoFar | None:
+    """Give the time since the disaster, which stands while the service is seen restored; None where none runs."""
+    begun = disaster(state)
+    if begun is None or recovery_objective(state) is None or state.finished is not None:
+        return None
+    return SoFar((state.settling or now).since(begun), state.settling)
+
+
 def recovery_objective(state: State) -> Objective | None:
     """Give the objective that runs from the disaster to the restored service, if the runbook has one."""
     for one in state.plan.objectives:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,14 @@ def line(event: ev.Event, state: State) -> str | None:
 
 def stamp(at: Stamp, opened: Stamp | None) -> str:
     """Write a moment as the UTC time of day and the seconds since the drill was opened."""
-    minutes, seconds = divmod(at.utc_ns // NS % 86_400, 60)
     since = at.since(opened) if opened is not None else 0.0
-    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02} +{since:.1f}s"
+    return f"{clock(at)} +{since:.1f}s"
+
+
+def clock(at: Stamp) -> str:
+    """Write a moment as the UTC time of day."""
+    minutes, seconds = divmod(at.utc_ns // NS % 86_400, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def short(detail: str) -> str:
@@ -92,6 +98,14 @@ def _ready(body: ev.Ready, *_: object) -> str:
     }
     name = names.get(body.stage, body.stage)
     return _with(name if body.ok is True else f"{name}: NOT", body.detail)
+
+
+@tell.register(ev.Settling)
+def _settling(body: ev.Settling, at: Stamp, _: State) -> str:
+    if body.since is None:
+        return "not restored (any more): the clock goes on"
+    since = clock(replace(at, utc_ns=at.utc_ns - at.mono_ns + body.since))
+    return f"restored since {since}, settling: the clock stands"
 
 
 @tell.register(ev.Started)

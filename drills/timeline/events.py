@@ -270,6 +270,16 @@ class Ready(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Settling(msgspec.Struct, frozen=True):
+    """While the end of measuring is waited for: since when every observer has seen the service restored.
+
+    ``since`` is on the monotonic clock of this event; None: not, or not any more. What people are shown meanwhile; no
+    number is made of it.
+    """
+
+    since: int | None
+
+
 class PointTold(msgspec.Struct, frozen=True):
     """A service said when its recovery point is (``at_ns``, UTC by its own clock; None: it gave none, ``detail`` why).
 
@@ -371,6 +381,7 @@ Body: TypeAlias = (
     | Undid
     | UndoFailed
     | Ready
+    | Settling
     | PointTold
     | Sealed
     | Parked
