@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from drills.aws.sessions import Accounts
     from drills.engine.execute import Observers
     from drills.engine.plan import Plan
-    from drills.engine.points import Points
     from drills.log import Log
     from drills.runtime.answers import Answers
     from drills.runtime.warden import Warden
@@ -186,16 +185,9 @@ def _drive(
 ) -> State:
     from drills import catalog
     from drills.aws.retry import Retry
-    from drills.engine.points import Points
 
     clock = SystemClock()
-    home = next((place for place in state.plan.places if place.name == state.plan.to_site), None)
-
-    def secret(reference: str) -> str:
-        return accounts.read(home).secret(reference) if home is not None else reference
-
-    points = Points(accounts, Retry(clock), clock, catalog.load)
-    watchers = _observers(journal, state, accounts, secret, points, outside)
+    watchers = _observers(journal, state, accounts, outside)
 
     def concluded(seen: State) -> ev.Finished:
         finished = conclude(journal.folder, seen)
@@ -229,31 +221,43 @@ def _observers(
     journal: Journal,
     state: State,
     accounts: Accounts,
-    secret: Callable[[str], str],
-    points: Points,
     outside: Callable[[], None] | None,
 ) -> Observers:
     """Give the observers of a drill; one that watches nothing needs not even know how."""
     if not state.plan.watched:
         return NoObservers()
+    from drills import catalog
+    from drills.aws.retry import Retry
     from drills.engine.observing import Owner, Reach, Watchers
+    from drills.engine.points import Points
+
+    clock = SystemClock()
+    home = next((place for place in state.plan.places if place.name == state.plan.to_site), None)
+
+    def secret(reference: str) -> str:
+        return accounts.read(home).secret(reference) if home is not None else reference
 
     return Watchers(
         journal.folder.name,
         journal.folder,
-        SystemClock(),
+        clock,
         owner=Owner.me() if state.plan.world_private else Owner(),
-        reach=Reach(secret, accounts, points),
+        reach=Reach(secret, accounts, Points(accounts, Retry(clock), clock, catalog.load)),
         outside=outside,
     )
 
 
 def conclude(folder: Path, state: State) -> ev.Finished:
-    """Judge the drill from what is on disk, and say how it ended. A judge that fails leaves it UNPROVEN."""
+    """Judge the drill from what is on disk, and say how it ended. A judge that fails leaves it UNPROVEN.
+
+    A drill that watched nothing has nothing to be judged by, and does not even load the judge.
+    """
+    if not (state.watching or state.points):
+        return decide.concluded(_surroundings(state), state, ())
     from drills.report.judging import finished, judged_claims
 
     altered = [note for _, by, note in state.notes if by == OURSELVES and note.startswith(ALTERED)]
-    if altered and (state.watching or state.points):
+    if altered:
         raise JournalError(altered[0])
     return finished(Facts(**{**judged_claims(folder, state), **_surroundings(state)}), state)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from drills.engine.plan import Finally, Mode, Section
 from drills.engine.progress import HOLD, Phase, Status, Stop
-from drills.timeline.events import Body, TimedOut, Told, Word
+from drills.timeline.events import Body, Finished, TimedOut, Told, Word
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from drills.clock import Stamp
     from drills.engine.progress import Progress
     from drills.engine.state import State
+    from drills.timeline.facts import Facts
 
 SANDBOX_ANSWERS_AFTER_S = 1.0
 """A rehearsal answers its own questions after this long, and says so."""
@@ -251,8 +252,15 @@ EXIT_CODES = {
 }
 
 
+def concluded(claims: Facts, state: State, verdicts: Sequence[str]) -> Finished:
+    """Say how a drill ended that claims this: the ending and exit code that follow from its objectives' verdicts."""
+    settled = state.stages.get("settled")
+    end = ending(state, verdicts, restored=settled is not None and settled.ok is True)
+    return Finished(end.value, EXIT_CODES[end], claims)
+
+
 def ending(state: State, verdicts: Sequence[str], *, restored: bool = False) -> Ending:
-    """Say how it ended, the first that applies (DESIGN section 9); ``verdicts`` are those of the objectives.
+    """Say how it ended, the first that applies (README, "Exit codes"); ``verdicts`` are those of the objectives.
 
     No objective at all proves nothing. ``restored`` (incident mode): the service was seen restored.
     """

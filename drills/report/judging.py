@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
-from drills.engine.decide import EXIT_CODES, ending
+from drills.engine.decide import concluded
 from drills.engine.plan import Section
 from drills.engine.progress import Status
 from drills.measure.availability import WINDOW_PARTS
@@ -56,10 +56,7 @@ def claims_of(events: Sequence[ev.Event], state: State) -> Facts:
 
 def finished(claims: Facts, state: State) -> ev.Finished:
     """Say how a drill ended: its claims, and the ending and exit code that follow from their verdicts."""
-    verdicts = [one.verdict for one in read(claims).objectives]
-    settled = state.stages.get("settled")
-    end = ending(state, verdicts, restored=settled is not None and settled.ok is True)
-    return ev.Finished(end.value, EXIT_CODES[end], claims)
+    return concluded(claims, state, [one.verdict for one in read(claims).objectives])
 
 
 def question(events: Sequence[ev.Event], state: State) -> Question:

@@ -60,6 +60,7 @@ class LocalRun:
         self._news: SimpleQueue[drive.Fact] = SimpleQueue()
         self._workshop = Workshop(state, means, self._news.put)
         self._signals = Signals()
+        self._looked = means.clock.now()
 
     def run(self) -> State:
         """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
@@ -106,7 +107,9 @@ class LocalRun:
         except Empty:
             pass
         now = self._means.clock.now()
-        facts.extend(drive.Fact(now, body) for body in inbox.fetch(self.state.inbox))
+        if not facts or now.since(self._looked) >= LOOK_EVERY_S:
+            self._looked = now
+            facts.extend(drive.Fact(now, body) for body in inbox.fetch(self.state.inbox))
         facts.extend(drive.Fact(now, body) for body in self._signalled())
         return facts
 
