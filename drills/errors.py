@@ -83,6 +83,10 @@ class Rejected(WorkError):
     """The other side answered no: nothing was changed, the step is FAILED."""
 
 
+class Missing(Rejected):
+    """What was named does not exist: nothing was changed."""
+
+
 class Expired(Rejected):
     """The credentials were valid once and are no longer: nothing was changed, new ones mend it."""
 

@@ -22,7 +22,7 @@ from drills.aws.readonly import SECRETS, WriteRefused, only_reads
 from drills.aws.retry import Retry
 from drills.aws.secrets import FRESH_S, Secrets
 from drills.aws.sessions import Accounts, check_wall
-from drills.errors import Busy, Expired, Refused, Rejected, Unanswered, WorkError
+from drills.errors import Busy, Expired, Missing, Refused, Rejected, Unanswered, WorkError
 from drills.log import open_log, redact, strike
 from drills.services.aws_model import service_model
 from drills.testing import FakeClock
@@ -118,7 +118,7 @@ ANSWERS = [
     (429, "Anything", Busy),
     (400, "InvalidParameterValue", Rejected),
     (403, "AccessDenied", Rejected),
-    (404, "DBInstanceNotFound", Rejected),
+    (404, "DBInstanceNotFound", Missing),
     (403, "ExpiredToken", Expired),
     (400, "LimitExceededException", Rejected),
     (500, "InsufficientInstanceCapacity", Rejected),

@@ -39,6 +39,18 @@ def test_every_shipped_runbook_binds_to_every_shipped_environment(environment: s
     assert [one["ok"] for one in told["files"]] == [True] * (1 + len(names))
 
 
+def test_a_step_that_needs_the_lost_region_is_warned_of_by_its_line_until_it_is_best_effort(tmp_path: Path) -> None:
+    book, calm = tmp_path / "orders.yaml", tmp_path / "calm.yaml"
+    text = (ROOT / "runbooks" / "warm-standby.yaml").read_text(encoding="utf-8")
+    book.write_text(text, encoding="utf-8")
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "- id: shift" in one)
+    told = CliRunner().invoke(check, [str(book), "--env", "sandbox"])
+    assert told.exit_code == 0, told.output
+    assert f"orders.yaml:{line}: warning: shift, from east to west: route53:ChangeResourceRecordSets" in told.output
+    calm.write_text(text.replace("- id: shift\n", "- id: shift\n    best_effort: 20s\n"), encoding="utf-8")
+    assert "warning: shift" not in CliRunner().invoke(check, [str(calm), "--env", "sandbox"]).output
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_a_shipped_runbook_says_what_it_does_and_how_to_do_it_by_hand(path: Path) -> None:
     loaded = load_runbook(path)

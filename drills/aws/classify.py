@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from drills.errors import Busy, Disowned, Expired, Rejected, Unanswered, WorkError
+from drills.errors import Busy, Disowned, Expired, Missing, Rejected, Unanswered, WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -80,6 +80,13 @@ NO_CAPACITY: Final = frozenset(
 
 DENIED: Final = frozenset({"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
 
+ABSENT: Final = ("NotFound", "NoSuch", "DoesNotExist")
+"""Part of every code by which a service says that what was named is not there."""
+
+LOG_IN: Final = "set AWS_PROFILE or log in (`aws sso login`), nothing was sent"
+UNKNOWN_KEYS: Final = "these keys are not known there"
+GET_NEW: Final = "get new credentials (for example `aws sso login`) and go on"
+
 LONGEST: Final = 400
 """Characters of a message that are kept: a broken proxy answers with a whole page."""
 
@@ -116,6 +123,11 @@ def error_code(error: Exception) -> str:
     return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
 
 
+def is_of_credentials(told: str) -> bool:
+    """Say whether a sentence of these errors tells that there are no credentials, or none that count any more."""
+    return any(phrase in told for phrase in (LOG_IN, UNKNOWN_KEYS, GET_NEW))
+
+
 @contextmanager
 def mapped(*, writes: bool) -> Generator[None]:
     """Turn what botocore raises inside the block into drills' own errors; leave everything else as it is."""
@@ -136,9 +148,9 @@ def _answered(error: ClientError) -> WorkError:
     if code in THROTTLED or status == _TOO_MANY_REQUESTS:
         return Busy(f"throttled: {said}")
     if code in EXPIRED:
-        return Expired(f"{said}; get new credentials (for example `aws sso login`) and go on")
+        return Expired(f"{said}; {GET_NEW}")
     if code in STRANGE or (code == "AuthFailure" and "validate the provided access credentials" in said):
-        return Disowned(f"{said}; these keys are not known there")
+        return Disowned(f"{said}; {UNKNOWN_KEYS}")
     if code in PASSING:
         return Busy(said)
     if code in NO_CAPACITY:
@@ -149,7 +161,7 @@ def _answered(error: ClientError) -> WorkError:
         return Unanswered(f"the service failed (HTTP {status}): {said}")
     if code in DENIED:
         return Rejected(f"{said}; allow it to the role, `drills plan` lists all permissions needed")
-    return Rejected(said)
+    return Missing(said) if any(part in code for part in ABSENT) else Rejected(said)
 
 
 def _unanswered(error: BotoCoreError, *, writes: bool) -> WorkError:
@@ -172,7 +184,7 @@ def _unanswered(error: BotoCoreError, *, writes: bool) -> WorkError:
         boto.NoAuthTokenError,
     )
     if isinstance(error, credentials):
-        return Disowned(f"{error}; set AWS_PROFILE or log in (`aws sso login`), nothing was sent")
+        return Disowned(f"{error}; {LOG_IN}")
     # What is left botocore finds out before it sends: parameters, unknown services, configuration.
     return Rejected(f"not sent: {error}") if not writes or _before_sending(error) else Unanswered(str(error))
 

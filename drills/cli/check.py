@@ -72,7 +72,8 @@ _as_json = click.option("--output", type=click.Choice(["text", "json"]), default
 def check(runbooks: tuple[str, ...], environment: str | None, output: str) -> None:
     """Check runbooks and environments: every problem, with file and line.
 
-    Without RUNBOOK all of runbooks/ and environments/ are checked. Exit code 5 when something is wrong.
+    Without RUNBOOK all of runbooks/ and environments/ are checked. Exit code 5 when something is wrong. With --env also
+    warned of: steps behind the disaster that need the control plane of the region that is lost.
     """
     reports = _reports(runbooks, environment)
     _say(reports, output)
@@ -116,14 +117,15 @@ def _check(path: Path, world: LoadedEnvironment | None) -> Report:
 
     try:
         loaded = read_runbook(doc, path)
+        warnings = loaded.warnings
         if world is not None:
             from drills.engine.compile import check_bound
 
-            check_bound(loaded, world)
+            warnings = (*warnings, *check_bound(loaded, world))
     except Invalid as error:
         return Report(str(path), "runbook", error.problems)
     needs = () if world is not None else loaded.checked.from_environment
-    return Report(str(path), "runbook", (), loaded.warnings, _steps(loaded), needs)
+    return Report(str(path), "runbook", (), warnings, _steps(loaded), needs)
 
 
 def _steps(loaded: LoadedRunbook) -> int:

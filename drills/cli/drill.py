@@ -254,7 +254,7 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     from drills.cli.compose import at_a_terminal
     from drills.engine.compile import allow
     from drills.engine.gates.table import refuse
-    from drills.report.plan_view import answer_word
+    from drills.report.gate_answers import told
     from drills.runtime.folder import home
 
     book, place = wish.files()
@@ -266,8 +266,8 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     compiled = Bound(book, place, *sites).plan(wish, mode, ask=True)
     compiled = by_people(compiled) if meant.observe_only else compiled
     answers = asked(compiled, takeover=meant.takeover)
-    for answer in answers:
-        click.echo(f"{answer.gate}: {answer_word(answer)}: {answer.detail}", err=True)
+    for line in told(answers):
+        click.echo(line, err=True)
     refuse(answers, mode)
     if not meant.observe_only:
         confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())

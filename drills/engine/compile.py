@@ -9,6 +9,7 @@ from drills.engine.arming import armed, bound_dead_man
 from drills.engine.bind import Binder, Direction, Scope, places_of, scope_of
 from drills.engine.budget import worst_s
 from drills.engine.environment_probes import freshness_steps
+from drills.engine.gates import impaired
 from drills.engine.ledgers import data_watches
 from drills.engine.plan import (
     Allowed,
@@ -30,6 +31,8 @@ from drills.timeline.facts import Facts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from drills.engine.plan import Step
+    from drills.errors import Problem
     from drills.runbook.load import LoadedEnvironment, LoadedRunbook
     from drills.runbook.world import SandboxValues
     from drills.timeline.facts import Json
@@ -121,10 +124,11 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
     return replace(plan, deadline_s=min(most, cap))
 
 
-def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
+def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> tuple[Problem, ...]:
     """Bind ``runbook`` to ``environment`` in every mode and direction it may run in; ``Invalid`` tells all.
 
-    What only a booted sandbox or the command line will tell is taken as given.
+    What only a booted sandbox or the command line will tell is taken as given. Gives the warnings: steps that need
+    the control plane of the region that a direction loses.
     """
     sites = tuple(environment.model.sites)
     pairs = [(old, new) for old in sites for new in sites if old != new] or [(sites[0], sites[0])]
@@ -140,13 +144,33 @@ def check_bound(runbook: LoadedRunbook, environment: LoadedEnvironment) -> None:
         freshness_steps(environment, scope, direction)
         for mode in Mode:
             if environment.model.kind in _ALLOWED[mode]:
-                bound_steps(runbook, mode, binder)
+                steps = bound_steps(runbook, mode, binder)
+                if mode is Mode.RUN:
+                    _warn_of_the_lost(runbook, steps, environment, direction, problems)
         bound_watches(declared_watches, binder, None, _AVAILABILITY)
         data_watches(runbook, binder)
         bound_points(runbook, binder)
     bound_dead_man(runbook, environment.model, problems)
     if problems.found:
         raise Invalid(problems.found)
+    return tuple(sorted(set(problems.warnings)))
+
+
+def _warn_of_the_lost(
+    runbook: LoadedRunbook,
+    steps: tuple[Step, ...],
+    environment: LoadedEnvironment,
+    direction: Direction,
+    problems: Problems,
+) -> None:
+    """Warn of each step that the gate of the impaired region would tell of in this direction."""
+    places, rules = places_of(environment.model, None), rules_of(environment.model)
+    lost = impaired.lost_region(places, direction.from_site, direction.to_site)
+    where = {one.step.id: one.where for one in runbook.model.listed()}
+    for step, told in impaired.needed(steps, places, lost) if lost else ():
+        if step.best_effort_s is None and rules.waived(impaired.NAME, step.id) is None:
+            way = f"from {direction.from_site} to {direction.to_site}"
+            problems.warn(where.get(step.id, ("steps",)), f"{step.id}, {way}: {told}")
 
 
 def allow(mode: Mode, environment: LoadedEnvironment) -> None:

@@ -9,7 +9,7 @@ from drills.engine import budget
 from drills.engine.gates.table import permissions as gate_permissions
 from drills.engine.permissions import ledger_permissions
 from drills.engine.plan import Finally, Mode, Section
-from drills.report import figures, json, paint
+from drills.report import figures, gate_answers, json, paint
 from drills.report.blocks import Line, Part, Table, Tone, Words
 from drills.report.dead_man import dead_man, document_of
 from drills.timeline.marks import Mark
@@ -73,7 +73,7 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
         "finally": plan.finally_.value,
         "gates": [{"gate": one.gate, "ok": one.ok, "detail": one.detail, "advises": one.advises} for one in gates],
         "gate_permissions": list(gate_permissions(plan)),
-        "refused": _refused(plan, gates),
+        "refused": gate_answers.refused(plan, gates),
     }
 
 
@@ -118,7 +118,7 @@ def parts(plan: Plan, gates: Sequence[Gated] = ()) -> tuple[Part, ...]:
         *((Part("Markers", tuple(_ledgers(plan))),) if plan.data else ()),
         *((Part("Recovery points: evidence", tuple(_recovery_points(plan))),) if plan.recovery_points else ()),
         Part("On abort", tuple(_abort(plan))),
-        Part("Gates", _gates(plan, gates)),
+        Part("Gates", gate_answers.bodies(plan, gates)),
     )
 
 
@@ -133,7 +133,7 @@ _SECTIONS = {
 
 def _head(plan: Plan, gates: Sequence[Gated]) -> Part:
     way = f"{plan.from_site} -> {plan.to_site}"
-    refused = _refused(plan, gates)
+    refused = gate_answers.refused(plan, gates)
     verdict = Words("would be refused, see the gates below", Tone.BAD) if refused else Words("nothing was changed")
     return Part(
         "",
@@ -286,32 +286,6 @@ def _abort(plan: Plan) -> Iterator[Body]:
         Finally.FAILBACK: f"at the end all stays; the way back is a drill of its own: {plan.failback}",
     }
     yield Line(endings[plan.finally_])
-
-
-def _gates(plan: Plan, gates: Sequence[Gated]) -> tuple[Body, ...]:
-    if not gates:
-        return (Line("not asked: a sandbox is made new for the drill"),)
-    rows = tuple((one.gate, Words(answer_word(one), _tone(one)), one.detail) for one in gates)
-    asked_by = Line(Words(f"the gates read by: {', '.join(gate_permissions(plan))}", Tone.FAINT))
-    return (Table((), rows), asked_by)
-
-
-def answer_word(one: Gated) -> str:
-    """Say a gate's answer in a word or two: in capitals what refuses, in small letters what only advises."""
-    if one.ok is True:
-        return "yes"
-    word = "NO" if one.ok is False else "NO ANSWER"
-    return ("warning" if one.ok is False else word.lower()) if one.advises else word
-
-
-def _tone(one: Gated) -> Tone:
-    if one.ok is True:
-        return Tone.GOOD
-    return Tone.DOUBT if one.advises else Tone.BAD
-
-
-def _refused(plan: Plan, gates: Sequence[Gated]) -> bool:
-    return plan.mode is not Mode.INCIDENT and any(one.ok is not True and not one.advises for one in gates)
 
 
 def _permissions(plan: Plan) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pydantic import Field, PrivateAttr, model_validator
 
 from drills.aws.classify import mapped
-from drills.errors import Rejected
+from drills.errors import Missing
 from drills.services.spec import ActionSpec, ProbeSpec, Wrong, refuse
 from drills.services.tags import labels
 from drills.services.undo_calls import commands
@@ -37,12 +37,12 @@ UNDER_WAY: Final = frozenset(
 
 
 def describe(aws: Aws, asg: str) -> AutoScalingGroupTypeDef:
-    """Read one group; ``Rejected`` when there is none of that name in the place."""
+    """Read one group; ``Missing`` when there is none of that name in the place."""
     autoscaling: AutoScalingClient = aws.client("autoscaling")
     with mapped(writes=False):
         found = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[asg])["AutoScalingGroups"]
     if not found:
-        raise Rejected(f"there is no Auto Scaling group {asg!r} in {aws.place.region} of account {aws.place.account}")
+        raise Missing(f"there is no Auto Scaling group {asg!r} in {aws.place.region} of account {aws.place.account}")
     return found[0]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pydantic import Field, model_validator
 
 from drills.aws.classify import mapped
-from drills.errors import Rejected
+from drills.errors import Missing, Rejected
 from drills.services.spec import ActionSpec, FaultSpec, ProbeSpec, Spec, Wrong, refuse
 from drills.services.tags import labels, sentence
 from drills.services.undo_calls import commands
@@ -78,13 +78,18 @@ class _Chosen(Spec):
                 ec2.get_paginator("describe_instances").paginate(InstanceIds=[*chosen.states]) if chosen.states else ()
             )
             found = [one for page in pages for group in page["Reservations"] for one in group.get("Instances", [])]
+        if not found:
+            raise Missing(f"there is no instance {self._named()} in {aws.place.region} of account {aws.place.account}")
         return tuple(Target(one.get("InstanceId", ""), labels(one.get("Tags", []))) for one in found)
+
+    def _named(self) -> str:
+        return sentence(self.ids) if self.ids else f"with the tags {self.tags}"
 
     def _capture(self, aws: Aws) -> Before:
         with mapped(writes=False):
             seen = self._look(aws)
         if not seen.states:
-            raise Rejected(f"no instance has the tags {self.tags} in {aws.place.region}")
+            raise Missing(f"there is no instance {self._named()} in {aws.place.region}")
         gone = seen.in_state(*GONE)
         if gone:
             raise Rejected(f"{sentence(gone)} is terminated")

@@ -40,7 +40,7 @@ LAG_WINDOW: Final = timedelta(minutes=5)
 
 
 def describe(aws: Aws, db: str) -> DBInstanceTypeDef:
-    """Read one instance; ``Rejected`` when there is none of that name in the place."""
+    """Read one instance; ``Missing`` when there is none of that name in the place."""
     rds: RDSClient = aws.client("rds")
     with mapped(writes=False):
         return rds.describe_db_instances(DBInstanceIdentifier=db)["DBInstances"][0]

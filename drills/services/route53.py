@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 from pydantic import Field
 
 from drills.aws.classify import error_code, mapped
-from drills.errors import Rejected
+from drills.errors import Missing, Rejected
 from drills.services.spec import ActionSpec, ProbeSpec
 from drills.services.tags import labels, sentence
 from drills.services.undo_calls import commands
@@ -192,7 +192,7 @@ class FailoverTo(ActionSpec):
                 raise Rejected(f"{len(found)} hosted zones are called {name} ({ids}): give the id of the right one")
             if found:
                 return found[0]["Id"].rpartition("/")[2]
-        raise Rejected(f"there is no hosted zone for {self.zone or self.record} in account {aws.place.account}")
+        raise Missing(f"there is no hosted zone for {self.zone or self.record} in account {aws.place.account}")
 
 
 class InSync(ProbeSpec):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pydantic import Field
 
 from drills.aws.classify import error_code, mapped
-from drills.errors import Partly, Rejected, Unanswered, WorkError
+from drills.errors import Missing, Partly, Rejected, Unanswered, WorkError
 from drills.services import http
 from drills.services.spec import FaultSpec
 from drills.services.tags import BEFORE, MANAGED_BY, OWNER, is_ours, labels, remembered, sentence
@@ -80,6 +80,8 @@ class Isolate(FaultSpec):
         ec2: EC2Client = aws.client("ec2")
         with mapped(writes=False):
             found = ec2.describe_vpcs(VpcIds=[self.vpc])["Vpcs"]
+        if not found:
+            raise Missing(f"there is no VPC {self.vpc} in {aws.place.region} of account {aws.place.account}")
         return tuple(Target(self.vpc, labels(vpc.get("Tags", []))) for vpc in found)
 
     def capture(self, aws: Aws) -> Before:

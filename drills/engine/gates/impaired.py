@@ -13,11 +13,12 @@ from drills.timeline.marks import Mark
 from drills.work import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from drills.engine.gates.question import Question
-    from drills.engine.plan import Plan, Step
+    from drills.engine.plan import Step
     from drills.timeline.events import Gated
+    from drills.work import Place
 
 NAME: Final = "impaired-region"
 
@@ -37,14 +38,11 @@ READS: Final = ("Get", "List", "Describe")
 def ask(question: Question) -> Iterator[Gated]:
     """Look at every step behind the disaster; asks nobody."""
     plan, found = question.plan, False
-    lost = _lost(plan)
+    lost = lost_region(plan.places, plan.from_site, plan.to_site)
     if not lost:
         yield yes(NAME, "the plan loses no region")
         return
-    for step in behind(plan):
-        told = needs(plan, step, lost)
-        if not told:
-            continue
+    for step, told in needed(plan.steps, plan.places, lost):
         found = True
         waiver = plan.rules.waived(NAME, step.id)
         name = f"{NAME}:{step.id}"
@@ -58,34 +56,42 @@ def ask(question: Question) -> Iterator[Gated]:
         yield yes(NAME, f"no step behind the disaster needs the control plane of {lost}")
 
 
-def _lost(plan: Plan) -> str:
+def lost_region(places: Sequence[Place], from_site: str, to_site: str) -> str:
     """Give the region that a real disaster of this kind takes away; empty when both sites share one."""
-    regions = {place.name: place.region for place in plan.places}
-    lost = regions.get(plan.from_site, "")
-    return lost if lost != regions.get(plan.to_site) else ""
+    regions = {place.name: place.region for place in places}
+    lost = regions.get(from_site, "")
+    return lost if lost != regions.get(to_site) else ""
 
 
-def behind(plan: Plan) -> tuple[Step, ...]:
+def needed(steps: Sequence[Step], places: Sequence[Place], lost: str) -> Iterator[tuple[Step, str]]:
+    """Give each step behind the disaster that needs a control plane of the lost region, and which."""
+    for step in _behind(steps):
+        told = _needs(step, places, lost)
+        if told:
+            yield step, told
+
+
+def _behind(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Give the steps that come after the disaster: all of an incident, else those that wait for its mark."""
-    steps = [one for one in plan.steps if one.section in (Section.STEPS, Section.SETTLE, Section.AFTER)]
-    marks = {one.id for one in steps if one.mark is Mark.DISASTER}
+    listed = [one for one in steps if one.section in (Section.STEPS, Section.SETTLE, Section.AFTER)]
+    marks = {one.id for one in listed if one.mark is Mark.DISASTER}
     if not marks:
-        return tuple(steps)
+        return tuple(listed)
     after = set(marks)
-    for one in steps:
+    for one in listed:
         if after.intersection(one.needs) or one.section is not Section.STEPS:
             after.add(one.id)
-    return tuple(one for one in steps if one.id in after - marks and one.kind is not Kind.FAULT)
+    return tuple(one for one in listed if one.id in after - marks and one.kind is not Kind.FAULT)
 
 
-def needs(plan: Plan, step: Step, lost: str) -> str:
+def _needs(step: Step, places: Sequence[Place], lost: str) -> str:
     """Say which control plane of the lost region a step needs; empty when it needs none."""
     writes = [action for action in step.permissions if not action.partition(":")[2].startswith(READS)]
     for action in writes:
         home, instead = PINNED.get(action.partition(":")[0], ("", ""))
         if home == lost:
             return f"{action} is answered in {home} only, which is the region that is lost; {instead}"
-    region = next((place.region for place in plan.places if place.name == step.place), "")
+    region = next((place.region for place in places if place.name == step.place), "")
     local = [action for action in step.permissions if action.partition(":")[0] not in PINNED]
     if region == lost and local:
         told = f"it calls {local[0]} in {lost}, which is lost and may not answer"

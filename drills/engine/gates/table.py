@@ -31,6 +31,7 @@ from drills.engine.gates import (
     scope,
     self_expiry,
     stop,
+    target,
     window,
 )
 from drills.engine.gates import permissions as permissions_
@@ -55,24 +56,27 @@ ADVICE_S: Final = 3.0
 class Gate:
     """One question; ``permissions`` are the IAM actions it reads by.
 
-    ``binds_incidents``: its no refuses an incident too. ``concerns``: whether a plan gives it anything to ask AWS.
+    ``binds_incidents``: its no refuses an incident too, and with ``doubt_binds`` so does no answer. ``concerns``:
+    whether a plan gives it anything to ask AWS.
     """
 
     name: str
     ask: Callable[[Question], Iterable[Gated]]
     permissions: tuple[str, ...] = ()
     binds_incidents: bool = False
+    doubt_binds: bool = False
     concerns: Callable[[Plan], bool] = lambda _: True
 
 
 GATES: Final = (
-    Gate(account.NAME, account.ask, account.PERMISSIONS, binds_incidents=True),
+    Gate(account.NAME, account.ask, account.PERMISSIONS, binds_incidents=True, doubt_binds=True),
     Gate(credentials.NAME, credentials.ask, credentials.PERMISSIONS),
     Gate(organization.NAME, organization.ask, organization.PERMISSIONS),
     Gate(home.NAME, home.ask),
     Gate(regions.NAME, regions.ask, regions.PERMISSIONS),
     Gate(stop.NAME, stop.ask, stop.PERMISSIONS),
     Gate(other_drill.NAME, other_drill.ask, other_drill.PERMISSIONS),
+    Gate(target.NAME, target.ask, binds_incidents=True),
     Gate(scope.NAME, scope.ask),
     Gate(retention.NAME, retention.ask),
     Gate(window.NAME, window.ask),
@@ -108,7 +112,7 @@ def answers(question: Question, gates: Sequence[Gate] = GATES, clock: Clock | No
         for one in asked:
             left_s = max(0.0, ADVICE_S - clock.now().since(begun))
             said = one.answers(left_s, ADVICE_S)
-            yield from said if one.gate.binds_incidents else map(_as_advice, said)
+            yield from (given if _binds(one.gate, given) else _as_advice(given) for given in said)
         return
     for gate in gates:
         yield from _Asked(gate, question).answers(ANSWER_S, ANSWER_S)
@@ -152,6 +156,11 @@ class _Asked:
         if self._over.wait(wait_s):
             return tuple(self._said)
         return (*self._said, unknown(self.gate.name, f"no answer within {limit_s:g}s"))
+
+
+def _binds(gate: Gate, given: Gated) -> bool:
+    """Say whether an answer counts in an incident as it counts before a drill."""
+    return gate.binds_incidents and (given.ok is not None or gate.doubt_binds)
 
 
 def _as_advice(one: Gated) -> Gated:
