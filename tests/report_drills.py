@@ -64,7 +64,7 @@ CLAIMS = Facts(
             "decided_by": "a step that cuts replication",
         },
     ],
-    rows={"acked": 12030, "lost": 3, "phantom": 0, "indeterminate": 1, "holes": 0, "diverged": 0},
+    rows={"acked": 12030, "lost": 3, "phantom": 0, "indeterminate": 1, "holes": 0, "diverged": 0, "reconciled": 2},
     phases=[
         {"name": "decide", "seconds": 1.02, "detail": "operator: go", "low_s": 0.9, "high_s": 1.14},
         {"name": "promote", "seconds": 3.2, "detail": "", "low_s": 3.2, "high_s": 3.2},

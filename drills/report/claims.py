@@ -41,7 +41,7 @@ class ObjectiveClaim:
 
 @dataclass(frozen=True, slots=True)
 class RowsClaim:
-    """What became of the rows that were written while the drill ran."""
+    """What became of the rows that were written while the drill ran; ``reconciled`` ones arrived after a first look."""
 
     acked: int
     lost: int
@@ -49,6 +49,7 @@ class RowsClaim:
     indeterminate: int
     holes: int
     diverged: int
+    reconciled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class PhaseClaim:
 
 @dataclass(frozen=True, slots=True)
 class StoreClaim:
-    """The recovery point of one store and how far its survivor lay behind, in seconds; ``lost`` counts rows."""
+    """The recovery point of one store and how far its survivor lay behind, in seconds, and its rows."""
 
     store: str
     low_s: float | None
@@ -74,6 +75,7 @@ class StoreClaim:
     staleness_high_s: float | None
     writes_per_s: float
     lost: int
+    rows: RowsClaim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ def _store(one: Facts) -> StoreClaim:
         _number(one, "staleness_high_s"),
         _number(one, "writes_per_s") or 0.0,
         0 if rows is None else _count(rows, "lost"),
+        None if rows is None else _rows(rows),
     )
 
 
@@ -229,6 +232,7 @@ def _rows(one: Facts) -> RowsClaim:
         _count(one, "indeterminate"),
         _count(one, "holes"),
         _count(one, "diverged"),
+        _count(one, "reconciled"),
     )
 
 

@@ -108,6 +108,7 @@ def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], .
         "holes": rows.holes,
         "diverged": rows.diverged,
     }
+    counts |= {"reconciled": rows.reconciled} if rows.reconciled else {}
     bad = {"lost", "holes", "diverged"}
     cells = tuple(
         Words(f"{count:,}", Tone.BAD if count and name in bad else Tone.PLAIN) for name, count in counts.items()
