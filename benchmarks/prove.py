@@ -31,6 +31,7 @@ BARS: dict[str, tuple[str, ...]] = {
     "calibrate": ("calibrate.py", "calibrate"),
     "calibrate-loaded": ("calibrate.py", "calibrate-loaded", "--hogs", "3"),
     "sidebyside": ("sidebyside.py",),
+    "turning-back": ("turning_back.py", "--times", "12"),
     "proofs": ("proofs.py",),
     "judge-million": ("judge_million.py",),
     "memory": ("memory.py",),

@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def of_site(plane: DataPlane, site: str) -> set[int]:
     return {each.pid for each in plane.processes() if site in each.site.split("~")}
 
 
-def shared_memory() -> set[int | None]:
-    """Number the System V segments of this machine."""
+def shared_memory_of(makers: Collection[int]) -> set[int]:
+    """Number the System V segments that these processes made."""
     lines = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()[1:]
-    return {int(line.split()[1]) for line in lines}
+    return {int(line.split()[1]) for line in lines if int(line.split()[4]) in makers}

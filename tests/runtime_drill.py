@@ -283,10 +283,11 @@ def main(folder: Path, name: str, limit: int = -1) -> int:
     """Drive the drill, as the command line would."""
     from drills.aws.sessions import Accounts
     from drills.cli import compose
-    from drills.report.ask import interrupt_prompt
+    from drills.report.live import Listener
 
     register()
-    show = compose.Show(in_silence, interrupt_prompt, lambda: None)
+    silent = Listener(quiet=True)
+    show = compose.Show(silent, silent.interrupted, silent.close, silent.heed)
     if limit >= 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
@@ -325,13 +326,27 @@ class Drill:
         """Begin, or go on, in a process of its own; with a full disk coverage stays out, as it would write too."""
         variables = {name: value for name, value in os.environ.items() if limit < 0 or not name.startswith("COVERAGE_")}
         return subprocess.Popen(
-            [*self.through, sys.executable, __file__, str(self.folder), self.name, str(limit)],
+            self.command(limit),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=variables | self.variables | {"PYTHONPATH": str(TESTS), "DRILLS_HOME": str(self.folder.parent)},
+            env=variables | self.own,
         )
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The variables that its process needs."""
+        return self.variables | {"PYTHONPATH": str(TESTS), "DRILLS_HOME": str(self.folder.parent)}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All variables of its process."""
+        return dict(os.environ) | self.own
+
+    def command(self, limit: int = -1) -> list[str]:
+        """Give the words that begin the drill, or go on with it."""
+        return [*self.through, sys.executable, __file__, str(self.folder), self.name, str(limit)]
 
     def go(self, limit: int = -1) -> tuple[int, str]:
         """Drive to the end, and give the exit code and what was said."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from pathlib import Path
 
 import pytest
 from runtime_drill import Drill, eventually, killed_at
+from terminal import CTRL_C, terminal
 
 from drills.cli.target import target_lock
 from drills.clock import SystemClock
@@ -270,3 +272,21 @@ def test_an_inbox_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
     assert code == 1
     assert "inbox.db: file is not a database" in said
     assert drill.outside.effects == ["DO a"]
+
+
+@pytest.mark.parametrize(
+    "how", ["abort", *(pytest.param(how, marks=pytest.mark.prove) for how in ("SIGTERM", "deadline"))]
+)
+def test_a_question_after_ctrl_c_keeps_nobody_else_waiting(tmp_path: Path, how: str) -> None:
+    drill = Drill(tmp_path, "late" if how == "deadline" else "waits")
+    with terminal(drill.command(), drill.environment, tmp_path) as shown:
+        drill.until(lambda state: "seen" in state.running)
+        shown.press(CTRL_C)
+        shown.shows("> ")
+        if how == "SIGTERM":
+            os.kill(shown.pid, signal.SIGTERM)
+        elif how == "abort":
+            say(drill, Word.ABORT)
+        shown.shows("no answer is waited for", within_s=10)
+        assert shown.wait(10) == (3 if how == "SIGTERM" else 6)
+    assert drill.outside.effects == (["DO a"] if how == "SIGTERM" else ["DO a", "UNDO a"])

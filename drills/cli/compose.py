@@ -19,7 +19,7 @@ from drills.engine.state import State
 from drills.errors import JournalError, Refused
 from drills.runtime.inbox import Inbox, person, say
 from drills.runtime.journal import Journal
-from drills.runtime.local import LocalRun
+from drills.runtime.local import LocalRun, signals_caught
 from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
@@ -45,11 +45,15 @@ ALTERED = "the evidence is not what was sealed"
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """How a running drill is shown: ``listen`` hears of events, ``interrupted`` answers a Ctrl-C."""
+    """How a running drill is shown: ``listen`` hears of events, ``interrupted`` answers a Ctrl-C.
+
+    ``heed`` is told how to ask what has come that no question to a person may keep waiting.
+    """
 
     listen: Callable[[Sequence[ev.Event], State], None]
     interrupted: Callable[[State], ev.Told | None]
     close: Callable[[], None]
+    heed: Callable[[Callable[[], str]], None] = lambda _: None
 
 
 class Calls:
@@ -113,7 +117,7 @@ def open_drill(  # noqa: PLR0913 - a drill is opened with all of these at once
 
     ``warden`` takes the target's lock once the drill is on disk, so that a crash cannot lose it.
     """
-    with Journal.create(folder) as journal:
+    with signals_caught(), Journal.create(folder) as journal:
         state = State(plan)
         _write(journal, state, show, (ev.Opened(folder.name, __version__, person(), codec.dump(plan)), *gates))
         if warden is not None:
@@ -148,7 +152,7 @@ def take_over(
 
     ``JournalError`` if one still drives it; ``Refused`` if another drill holds its target.
     """
-    with Journal.take(folder) as journal:
+    with signals_caught(), Journal.take(folder) as journal:
         events, state = journal.told()
         gone = bool(state.plan.world) and not world_alive(state.plan)
         watching = warden(state.plan) if warden is not None and not gone else None
@@ -198,7 +202,9 @@ def _drive(
     means = Means(accounts, Retry(clock), clock, catalog.load, watchers, concluded, warden or NoWarden())
     elsewhere = _answers(journal.folder, state, accounts)
     try:
-        return LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted).run()
+        run = LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted)
+        show.heed(run.presses)
+        return run.run()
     finally:
         if elsewhere is not None:
             elsewhere.close()
@@ -292,7 +298,7 @@ def shown(output: str) -> Show:
     from drills.report.live import Listener
 
     listener = Listener(sys.stderr if output == "json" else sys.stdout)
-    return Show(listener, listener.interrupted, listener.close)
+    return Show(listener, listener.interrupted, listener.close, listener.heed)
 
 
 def tell(folder: Path, state: State, output: str) -> None:

@@ -8,24 +8,38 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from drills.clock import SystemClock
 from drills.engine.plan import Mode
 from drills.report import paint, standing
 from drills.runtime.inbox import person
 from drills.timeline.events import Told, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from drills.engine.state import State
 
 ANSWER_WITHIN_S = 30.0
 TRIES = 3
+LOOK_EVERY_S = 0.1
+
+
+def nothing_presses() -> str:
+    """Say that nothing has come meanwhile."""
+    return ""
 
 
 def interrupt_prompt(
-    state: State, *, answers: TextIO | None = None, stream: TextIO | None = None, limit_s: float = ANSWER_WITHIN_S
+    state: State,
+    *,
+    answers: TextIO | None = None,
+    stream: TextIO | None = None,
+    limit_s: float = ANSWER_WITHIN_S,
+    presses: Callable[[], str] = nothing_presses,
 ) -> Told | None:
     """Ask what an interrupt is to mean; None: go on. Never raises, and never waits longer than ``limit_s`` an answer.
+
+    ``presses`` is asked while it waits: what must not be kept waiting by a question (an abort, a guard's no) ends it.
 
     Without a terminal nobody can be asked: a rehearsal (its sandbox ends with it) is aborted, a run or an incident
     is parked (resumable, nothing undone). A second Ctrl-C at the question is an abort.
@@ -35,7 +49,7 @@ def interrupt_prompt(
         return _unasked(state)
     try:
         with _interruptible():
-            return _asked(state, source, sink, limit_s)
+            return _asked(state, source, sink, limit_s, presses)
     except KeyboardInterrupt:
         return Told(Word.ABORT, person(), 0, note="Ctrl-C twice")
     except (OSError, ValueError):
@@ -64,11 +78,12 @@ def question(state: State) -> str:
     return "\n".join(lines)
 
 
-def _asked(state: State, answers: TextIO, stream: TextIO, limit_s: float) -> Told | None:
+def _asked(state: State, answers: TextIO, stream: TextIO, limit_s: float, presses: Callable[[], str]) -> Told | None:
     paint.put(stream, question(state))
     for _ in range(TRIES):
-        if not select.select([answers], [], [], limit_s)[0]:
-            paint.put(stream, "no answer: it goes on\n")
+        why = _waited(answers, limit_s, presses)
+        if why:
+            paint.put(stream, f"{why}\n")
             return None
         said = answers.readline()
         match said.strip().lower()[:1]:
@@ -85,6 +100,19 @@ def _asked(state: State, answers: TextIO, stream: TextIO, limit_s: float) -> Tol
             case _:
                 paint.put(stream, "g, p or a? " if not state.paused else "g, c or a? ")
     return None
+
+
+def _waited(answers: TextIO, limit_s: float, presses: Callable[[], str]) -> str:
+    """Wait for an answer; say why none is waited for any longer, or nothing when there is one."""
+    clock = SystemClock()
+    begun = clock.now()
+    while (left_s := limit_s - clock.now().since(begun)) > 0:
+        if select.select([answers], [], [], min(LOOK_EVERY_S, left_s))[0]:
+            return ""
+        why = presses()
+        if why:
+            return f"no answer is waited for: {why}"
+    return "no answer: it goes on"
 
 
 def _unasked(state: State) -> Told:

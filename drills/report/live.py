@@ -12,7 +12,7 @@ from drills.clock import SystemClock
 from drills.report import ask, paint, standing, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from drills.clock import Clock
@@ -82,8 +82,13 @@ class Listener:
         self._stream = stream or sys.stdout
         self._clock = clock or SystemClock()
         self._face: Face | None = Silence() if quiet else None
+        self._presses: Callable[[], str] = ask.nothing_presses
         self.gone = False
         """Whether the output has failed: nobody reads any more."""
+
+    def heed(self, presses: Callable[[], str]) -> None:
+        """Take in how to ask what a question must not keep waiting."""
+        self._presses = presses
 
     def __call__(self, events: Sequence[ev.Event], state: State) -> None:
         """Take in events that are on disk, and the state they led to."""
@@ -101,7 +106,7 @@ class Listener:
         try:
             if face is not None:
                 face.close()
-            return ask.interrupt_prompt(state)
+            return ask.interrupt_prompt(state, presses=self._presses)
         finally:
             self._face = face if isinstance(face, Lines | Silence) else None
 

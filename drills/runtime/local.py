@@ -7,9 +7,9 @@ import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from drills.engine import drive
+from drills.engine import decide, drive
 from drills.engine.execute import Workshop
 from drills.engine.state import State
 from drills.runtime.inbox import Inbox
@@ -18,6 +18,7 @@ from drills.timeline import events as ev
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from drills.clock import Stamp
     from drills.engine.execute import Means
     from drills.runtime.journal import Journal
 
@@ -34,6 +35,10 @@ class Signals:
 
     interrupted: int = 0
     terminated: int = 0
+
+
+_told: Final = Signals()
+"""A process has one set of signals."""
 
 
 class LocalRun:
@@ -58,30 +63,64 @@ class LocalRun:
         self._listen = listen
         self._interrupted = interrupted
         self._news: SimpleQueue[drive.Fact] = SimpleQueue()
+        self._kept: list[drive.Fact] = []
+        self._inbox: Inbox | None = None
         self._workshop = Workshop(state, means, self._news.put)
-        self._signals = Signals()
+        self._signals = _told
         self._looked = means.clock.now()
 
     def run(self) -> State:
         """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
-        inbox = Inbox(self._journal.folder)
+        inbox = self._inbox = Inbox(self._journal.folder)
         gc.freeze()  # plan and models live as long as the drill: no collection need look at them again
         try:
-            with _caught(self._signals):
+            with signals_caught():
                 self._means.warden.watch(self._workshop.tell)
                 self._workshop.deadman.watch()
-                self._loop(inbox)
+                self._loop()
         finally:
             self._means.warden.close()
             self._workshop.stop()
             inbox.close()
         return self.state
 
-    def _loop(self, inbox: Inbox) -> None:
+    def presses(self) -> str:
+        """Say what has come that no question to a person may keep waiting; nothing if nothing has.
+
+        Called while the loop waits for the question's answer; what has come is kept for its next turn.
+        """
+        now = self._means.clock.now()
+        while not self._news.empty():
+            self._kept.append(self._news.get_nowait())
+        self._kept += self._messages(now)
+        if self._signals.terminated:
+            return "the process was told to end"
+        for body in (*(fact.body for fact in self._kept), *decide.due(self.state, now)):
+            match body:
+                case ev.Told(word=ev.Word.ABORT | ev.Word.REJECT as word, by=by):
+                    return f"{by} said {word}"
+                case ev.Guarded(guard=name, detail=detail):
+                    return f"guard {name}: {detail}"
+                case ev.Preempted(by=by):
+                    return f"the target was taken by {by}"
+                case ev.TimedOut(step=""):
+                    return "the drill's deadline has passed"
+                case _:
+                    continue
+        return ""
+
+    def _messages(self, now: Stamp) -> list[drive.Fact]:
+        """Give what people have said since the last look."""
+        if self._inbox is None:
+            return []
+        seen = [fact.body.inbox for fact in self._kept if isinstance(fact.body, ev.Told)]
+        return [drive.Fact(now, body) for body in self._inbox.fetch(max((self.state.inbox, *seen)))]
+
+    def _loop(self) -> None:
         loop = drive.drive(self.state)
         turn = next(loop)
         while True:
-            turn = self._turn(loop, turn, inbox)
+            turn = self._turn(loop, turn)
             self._journal.append(turn.events)
             for act in turn.acts:
                 self._workshop.do(act)
@@ -91,11 +130,11 @@ class LocalRun:
             if turn.last:
                 return
 
-    def _turn(self, loop: Generator[drive.Turn, drive.News], turn: drive.Turn, inbox: Inbox) -> drive.Turn:
-        facts = self._wait(turn.wait_s, inbox)
+    def _turn(self, loop: Generator[drive.Turn, drive.News], turn: drive.Turn) -> drive.Turn:
+        facts = self._wait(turn.wait_s)
         return loop.send(drive.News(self._means.clock.now(), tuple(facts)))
 
-    def _wait(self, wait_s: float | None, inbox: Inbox) -> list[drive.Fact]:
+    def _wait(self, wait_s: float | None) -> list[drive.Fact]:
         """Wait for news, a deadline, a message or a signal; at most one look's time when there is no deadline."""
         facts: list[drive.Fact] = []
         limit = LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s))
@@ -109,9 +148,11 @@ class LocalRun:
         now = self._means.clock.now()
         if not facts or now.since(self._looked) >= LOOK_EVERY_S:
             self._looked = now
-            facts.extend(drive.Fact(now, body) for body in inbox.fetch(self.state.inbox))
-        facts.extend(drive.Fact(now, body) for body in self._signalled())
-        return facts
+            facts.extend(self._messages(now))
+        told = [drive.Fact(now, body) for body in self._signalled()]
+        facts += self._kept
+        self._kept = []
+        return facts + told
 
     def _signalled(self) -> Generator[ev.Body]:
         if self._signals.terminated:
@@ -124,19 +165,27 @@ class LocalRun:
                 yield told
 
 
+def _interrupt(*_: object) -> None:
+    _told.interrupted += 1
+
+
+def _terminate(*_: object) -> None:
+    _told.terminated += 1
+
+
 @contextmanager
-def _caught(signals: Signals) -> Generator[None]:
-    """Turn INT and TERM into words of the drill; HUP (the terminal went away) changes nothing."""
+def signals_caught() -> Generator[None]:
+    """Turn INT and TERM into words of the drill; HUP (the terminal went away) changes nothing.
 
-    def interrupt(*_: object) -> None:
-        signals.interrupted += 1
-
-    def terminate(*_: object) -> None:
-        signals.terminated += 1
-
+    Begins with the drill's first event, long before the loop that heeds them; inside of it another one changes nothing.
+    """
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        yield
+        return
+    _told.interrupted = _told.terminated = 0
     before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
+        signal.SIGINT: signal.signal(signal.SIGINT, _interrupt),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, _terminate),
         signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     }
     try:

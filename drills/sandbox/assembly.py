@@ -45,12 +45,17 @@ class Assembly:
         failed: list[BaseException] = []
         starting = threading.Thread(target=_keep_error, args=(plane.start, failed), name="data plane", daemon=True)
         self._stops.append(plane.stop)
+        built = threading.Event()
+        threading.Thread(target=self._give_up, args=(plane, built), name="giving up", daemon=True).start()
         starting.start()  # PostgreSQL starts while moto is imported
-        cloud, sites = self._seed_places()
-        starting.join()
-        if failed:
-            raise failed[0]
-        world, endpoint = self._control_plane(cloud, sites, plane)
+        try:
+            cloud, sites = self._seed_places()
+            starting.join()
+            if failed:
+                raise failed[0]
+            world, endpoint = self._control_plane(cloud, sites, plane)
+        finally:
+            built.set()
         now = self.clock.now()
         return booted.Booted(
             endpoint_url=endpoint,
@@ -71,6 +76,13 @@ class Assembly:
             ready_s=round(now.since(began), 3),
             pids=_pids(plane),
         )
+
+    def _give_up(self, plane: DataPlane, built: threading.Event) -> None:
+        """End every process at once when nobody wants the sandbox any more while it is being built."""
+        while not built.is_set():
+            if self.ended.wait(_LOOK_S):
+                plane.stop()
+                return
 
     def stop(self) -> None:
         """End everything, the newest first; one that fails does not keep the others."""

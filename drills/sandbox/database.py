@@ -108,7 +108,7 @@ class Database:
         for setting in given:
             argv += ["-c", setting]
         label = self._label(Role.POSTGRES)
-        self._pid, self._log = self._processes.exec(label, argv, self._postgres.run_as, data_dir=str(self._data))
+        self._pid, self._log = self._processes.exec(label, argv, self._postgres.run_as)
 
     def wait_ready(self, within_s: float = _STARTS_WITHIN_S) -> None:
         """Wait until the server takes connections, as ``pg_ctl -w`` does; raises with the tail of its log."""

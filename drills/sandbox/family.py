@@ -9,16 +9,16 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from drills.sandbox.native import children_of, free_shared_memory, shared_memory_of
+from drills.sandbox.native import children_of, free_shared_memory
 from drills.sandbox.orders import Exit, Label, Process, Role, Struck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 _GONE_S = 2.0  # a killed process is gone in milliseconds; what is not after this hangs in the kernel
 _CODES_KEPT = 4096
@@ -27,11 +27,10 @@ _STRIKE_ORDER = {Role.LINK: 0, Role.EDGE: 1, Role.POSTGRES: 2}
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process and who it is; ``data_dir`` only of a postmaster."""
+    """One process and who it is."""
 
     pid: int
     label: Label
-    data_dir: str = ""
 
 
 class Family:
@@ -101,7 +100,6 @@ class Family:
         before_ns = time.monotonic_ns()
         for child in ordered:
             _send(child.pid, signal.SIGSTOP)
-        segments = [shared_memory_of(Path(child.data_dir)) for child in ordered if child.data_dir]
         doomed: list[Child] = []
         for child in ordered:
             label = Label(Role.BACKEND, child.label.sites)
@@ -113,9 +111,7 @@ class Family:
             _send(each.pid, signal.SIGKILL)
         after_ns = time.monotonic_ns()
         exits = self._await({child.pid for child in doomed}, before_ns)
-        for segment in segments:
-            if segment is not None:
-                free_shared_memory(segment)
+        free_shared_memory({child.pid for child in doomed})
         if not exits:
             return Struck(before_ns, after_ns)
         return Struck(before_ns, after_ns, exits[0].at_ns, exits[-1].at_ns, tuple(exits))

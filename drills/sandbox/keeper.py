@@ -142,7 +142,7 @@ class Keeper:
                 extra_groups=None if user is None else [],
                 preexec_fn=lambda: die_with_parent(keeper),  # noqa: PLW1509 - the keeper has no threads
             )
-        self._family.add(Child(started.pid, order.label, order.data_dir))
+        self._family.add(Child(started.pid, order.label))
         started.returncode = 0  # the family reaps it
         return started.pid
 

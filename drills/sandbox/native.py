@@ -6,12 +6,16 @@ import ctypes
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _IPC_RMID = 0
-_SHARED_MEMORY_LINE = 6  # of postmaster.pid, counted from 0: "key id"
+_SEGMENT, _MAKER, _ATTACHED = 1, 4, 6  # columns of /proc/sysvipc/shm
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,16 +64,15 @@ def _children_by_search(pid: int) -> list[int]:
     return found
 
 
-def shared_memory_of(data_dir: Path) -> int | None:
-    """Read the System V segment a postmaster holds from its ``postmaster.pid``."""
+def free_shared_memory(makers: Container[int]) -> None:
+    """Remove the System V segments that these killed processes made and nobody uses: the kernel has only 4096.
+
+    The kernel is asked, for PostgreSQL writes its segment down a while after it made it, and ``initdb`` never does.
+    """
     try:
-        return int(
-            (data_dir / "postmaster.pid").read_text(encoding="ascii").splitlines()[_SHARED_MEMORY_LINE].split()[1]
-        )
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def free_shared_memory(segment: int) -> None:
-    """Remove a System V segment: a killed postmaster leaves one behind, and the kernel has 4096."""
-    _libc.shmctl(segment, _IPC_RMID, None)
+        lines = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return
+    for columns in map(str.split, lines):
+        if int(columns[_MAKER]) in makers and columns[_ATTACHED] == "0":
+            _libc.shmctl(int(columns[_SEGMENT]), _IPC_RMID, None)

@@ -51,14 +51,13 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Exec(msgspec.Struct, frozen=True, tag=True):
-    """Start a program. ``data_dir`` is set for a postmaster: its shared memory is freed when it is killed."""
+    """Start a program."""
 
     label: Label
     argv: tuple[str, ...]
     log: str
     run_as: Owner | None = None
     stdin: str = "/dev/null"
-    data_dir: str = ""
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):

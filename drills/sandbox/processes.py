@@ -15,7 +15,7 @@ import drills
 from drills.clock import SystemClock
 from drills.errors import DrillsError
 from drills.sandbox.line import Line, LineLost, encode, pair
-from drills.sandbox.native import free_shared_memory, shared_memory_of
+from drills.sandbox.native import free_shared_memory
 from drills.sandbox.orders import (
     Close,
     Count,
@@ -79,7 +79,7 @@ class Processes:
     def __init__(self, folder: Path, scratch: Path) -> None:
         self._folder = folder
         self._scratch = scratch
-        self._data_dirs: set[Path] = set()
+        self._programs: set[int] = set()
         self._clock = SystemClock()
         ours, theirs = pair()
         source = str(Path(drills.__file__).resolve().parent.parent)
@@ -105,15 +105,13 @@ class Processes:
         run_as: Owner | None,
         *,
         stdin: str = "/dev/null",
-        data_dir: str = "",
     ) -> tuple[int, Path]:
         """Start a program; returns its pid and its log."""
         log = self._log_of(label, argv)
         words = tuple(str(word) for word in argv)
-        if data_dir:
-            self._data_dirs.add(Path(data_dir))
-        order = Exec(label, words, str(log), run_as, stdin, data_dir)
-        return self._line.ask(order, Started).pid, log
+        pid = self._line.ask(Exec(label, words, str(log), run_as, stdin), Started).pid
+        self._programs.add(pid)
+        return pid, log
 
     def run(
         self,
@@ -193,9 +191,7 @@ class Processes:
             self._keeper.kill()  # the kernel then kills its children
             self._keeper.wait(_LEAVES_WITHIN_S)
         if self._keeper.returncode:  # it was killed, or failed: what it would have removed is still there
-            for segment in map(shared_memory_of, self._data_dirs):
-                if segment is not None:
-                    free_shared_memory(segment)
+            free_shared_memory(self._programs)
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _log_of(self, label: Label, argv: Sequence[str | Path]) -> Path:
