@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from drills import catalog
 from drills.runbook.check_points import TELLS
 from drills.runbook.environment import Environment
+from drills.runbook.fields import Written
 from drills.runbook.model import Do, Runbook
 from drills.runbook.schema_works import with_fields
 from drills.work import Kind
@@ -24,7 +25,7 @@ _DURATION: Final[dict[str, Json]] = {
 
 def runbook_schema() -> dict[str, Json]:
     """Give the schema of runbooks, with the names of the catalogue."""
-    schema = _finished(cast("dict[str, Json]", Runbook.model_json_schema(by_alias=True)), "drills runbook")
+    schema = _schema_of(Runbook, "drills runbook")
     definitions = cast("dict[str, dict[str, Json]]", schema["$defs"])
     words: list[Json] = [do.value for do in Do if do is not Do.RUN]
     definitions["Failing"] = {"anyOf": [{"enum": words}, _only("run", "Id of the step that runs instead.")]}
@@ -51,7 +52,7 @@ def _recovery_points(definitions: dict[str, dict[str, Json]]) -> None:
 
 def environment_schema() -> dict[str, Json]:
     """Give the schema of environments."""
-    schema = _finished(cast("dict[str, Json]", Environment.model_json_schema(by_alias=True)), "drills environment")
+    schema = _schema_of(Environment, "drills environment")
     definitions = cast("dict[str, dict[str, Json]]", schema["$defs"])
     for name, told in (("Active", "The probe that each site is asked."), ("Freshness", "Says what would be lost.")):
         asked = cast("dict[str, dict[str, Json]]", definitions[name]["properties"])
@@ -69,5 +70,13 @@ def _only(field: str, description: str) -> dict[str, Json]:
     }
 
 
-def _finished(schema: dict[str, Json], title: str) -> dict[str, Json]:
-    return {"$schema": _DRAFT, **schema, "title": title}
+def _schema_of(model: type[Written], title: str) -> dict[str, Json]:
+    _build(Written)
+    return {"$schema": _DRAFT, **cast("dict[str, Json]", model.model_json_schema(by_alias=True)), "title": title}
+
+
+def _build(model: type[Written]) -> None:
+    """Have every model built: a default that is a model itself can be written down only then."""
+    for one in model.__subclasses__():
+        one.model_rebuild()
+        _build(one)
