@@ -31,6 +31,7 @@ ACTIONS: Final[dict[str, str]] = {
 
 FAULTS: Final[dict[str, str]] = {
     "ec2.stop_instances": "drills.services.ec2:StopInstances",
+    "fis.experiment": "drills.services.fis:Experiment",
     "site.isolate": "drills.services.site:Isolate",
 }
 
@@ -50,6 +51,8 @@ PROBES: Final[dict[str, str]] = {
     "ec2.latest_ami": "drills.services.ec2_points:LatestAmi",
     "ec2.latest_ebs_snapshot": "drills.services.ec2_points:LatestEbsSnapshot",
     "efs.last_replicated": "drills.services.efs_points:LastReplicated",
+    "fis.experiment_state": "drills.services.fis_probes:ExperimentState",
+    "fis.safety_lever": "drills.services.fis_probes:SafetyLever",
     "flow.wait": "drills.services.flow:Wait",
     "http.answers": "drills.services.http:HttpAnswers",
     "rds.available": "drills.services.rds:Available",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -20,9 +21,24 @@ if TYPE_CHECKING:
     from mypy_boto3_route53 import Route53Client
 
 
+def prepare_fis() -> None:
+    """Let an experiment go on until it is stopped, one state each time it is read, and give the account its lever."""
+    from moto.fis import urls
+    from moto.fis.responses import FISResponse
+    from moto.moto_api import state_manager
+
+    def get_safety_lever(_: object) -> str:
+        return json.dumps({"safetyLever": {"id": "default", "arn": "of-no-value", "state": {"status": "disengaged"}}})
+
+    state_manager.set_transition("fis::experiment", {"progression": "manual", "times": 1})
+    cast("Any", FISResponse).get_safety_lever = get_safety_lever
+    urls.url_paths["{0}/safetyLevers/(?P<id>.+)$"] = cast("Any", FISResponse).dispatch
+
+
 @contextmanager
 def moto_server() -> Generator[str]:
     """Run moto in a thread, on a free port of this machine; gives its address."""
+    prepare_fis()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -124,6 +140,19 @@ class World:
         ec2: EC2Client = self.client("ec2")
         found = ec2.describe_instances(InstanceIds=ids)["Reservations"]
         return [i["State"].get("Name", "") for r in found for i in r.get("Instances", []) if "State" in i]
+
+    def alarm(self, name: str) -> None:
+        """Create an alarm that is OK."""
+        self.seed("cloudwatch").put_metric_alarm(
+            AlarmName=name,
+            MetricName="Errors",
+            Namespace="Orders",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )
 
     def asg(self, low: int = 1, desired: int = 1, high: int = 2) -> str:
         autoscaling: AutoScalingClient = self.client("autoscaling")

@@ -78,10 +78,14 @@ def test_the_permissions_exist_in_aws(kind: Kind, name: str) -> None:
     known = {
         action
         for service in {permission.partition(":")[0] for permission in needed}
-        for model in [service_model({"elasticfilesystem": "efs"}.get(service, service))]
+        for model in [
+            service_model(
+                {"elasticfilesystem": "efs", "iam": "sts", "tag": "resourcegroupstaggingapi"}.get(service, service)
+            )
+        ]
         for operation in model.operation_names
         for action in permissions(model.operation_model(operation))
-    } | {"sts:GetCallerIdentity"}
+    } | {"sts:GetCallerIdentity", "iam:PassRole"}
     assert set(needed) <= known
 
 
@@ -97,7 +101,7 @@ def test_an_unknown_name_is_a_clear_error_with_the_nearest_one() -> None:
         catalog.load(Kind.PROBE, "rds.replica_lagg")
     with pytest.raises(UnknownWork, match=r"is of kind fault, not action; write 'fault: site\.isolate'"):
         catalog.load(Kind.ACTION, "site.isolate")
-    with pytest.raises(UnknownWork, match=r"there are: ec2\.stop_instances, site\.isolate"):
+    with pytest.raises(UnknownWork, match=r"there are: ec2\.stop_instances, fis\.experiment, site\.isolate"):
         catalog.load(Kind.FAULT, "qqqqqq")
 
 

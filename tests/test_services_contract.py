@@ -17,6 +17,7 @@ from drills.services.autoscaling import SetCapacity
 from drills.services.aws_call import AwsCall
 from drills.services.aws_model import operation_model, permissions
 from drills.services.ec2 import StartInstances, StopInstances
+from drills.services.fis import Experiment
 from drills.services.flow import Nothing
 from drills.services.rds import PromoteReadReplica
 from drills.services.rds_fence import FenceWriter
@@ -46,6 +47,9 @@ class Case:
     work: Reversible
     state: Callable[[], Any]
     meddle: Callable[[], object] | None
+    """What somebody else might do to it; None where nobody else can, or where it changes nothing at all."""
+    acts: bool = True
+    """Whether it changes anything."""
 
 
 def isolate(world: World) -> Case:
@@ -188,7 +192,41 @@ def any_call(world: World) -> Case:
 
 def nothing(world: World) -> Case:
     del world
-    return Case(Nothing(note="as a test"), lambda: None, None)
+    return Case(Nothing(note="as a test"), lambda: None, None, acts=False)
+
+
+STOPPED = {
+    "description": "Stop the application of orders",
+    "actions": {
+        "stop": {
+            "actionId": "aws:ec2:stop-instances",
+            "parameters": {"startInstancesAfterDuration": "PT10M"},
+            "targets": {"Instances": "app"},
+        }
+    },
+    "roleArn": "arn:aws:iam::123456789012:role/fis",
+}
+
+
+def experiment(world: World) -> Case:
+    name, fis = world.name("fis"), world.client("fis")
+    world.instances(1, {"case": name})
+    world.alarm(name)
+    alarm = f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{name}"
+    app = {"resourceType": "aws:ec2:instance", "resourceTags": {"case": name}, "selectionMode": "COUNT(1)"}
+    template = {
+        **STOPPED,
+        "targets": {"app": app},
+        "stopConditions": [{"source": "aws:cloudwatch:alarm", "value": alarm}],
+        "tags": {"case": name},
+    }
+
+    def state() -> Any:
+        known = [*fis.list_experiments()["experiments"], *fis.list_experiment_templates()["experimentTemplates"]]
+        mine = [one for one in known if one["tags"].get("case") == name]
+        return [one["id"] for one in mine if one.get("state", {}).get("status") not in {"stopping", "stopped"}]
+
+    return Case(cast("Reversible", Experiment.model_validate({"template": template})), state, None)
 
 
 CASES: dict[str, Callable[[World], Case]] = {
@@ -200,6 +238,7 @@ CASES: dict[str, Callable[[World], Case]] = {
     "route53.failover_to": weights,
     "route53.failover_to primaries": primaries,
     "aws.call": any_call,
+    "fis.experiment": experiment,
     "flow.nothing": nothing,
 }
 
@@ -228,7 +267,7 @@ def test_an_action_done_twice_is_as_done_once_and_undone_twice_as_undone_once(
 
     receipt = work.perform(world.write, before)
     done = case.state()
-    assert work.already(world.read).ok is (case.meddle is not None)
+    assert work.already(world.read).ok is case.acts
     again = work.perform(world.write, before)
     assert case.state() == done
     assert isinstance(again, Receipt)
@@ -281,7 +320,7 @@ def test_a_change_through_a_reading_session_is_refused_before_it_is_sent(
     world: World, make: Callable[[World], Case]
 ) -> None:
     case = make(world)
-    if case.meddle is None:
+    if not case.acts:
         return
     before, was = case.work.capture(world.read), case.state()
     with pytest.raises(Exception, match="this session only reads"):
@@ -314,7 +353,7 @@ def test_the_commands_to_finish_by_hand_name_the_region_and_work_without_a_befor
     before = case.work.capture(world.read)
     commands = case.work.by_hand(before)
     assert isinstance(case.work.by_hand(Before()), tuple)
-    if case.meddle is None:
+    if not case.acts:
         assert commands == ()
     elif isinstance(case.work, FailoverTo):
         assert commands[0].startswith("aws route53 change-resource-record-sets --hosted-zone-id ")
@@ -359,6 +398,7 @@ def _asked_for(calls: list[tuple[str, str, bool]]) -> set[str]:
 
 
 NOT_IN_THESE_CASES = {
+    "fis.experiment": {"fis:GetExperimentTemplate", "fis:TagResource", "iam:PassRole"},
     "route53.failover_to": {"route53:ListHostedZonesByName"},
 }
 """What a work needs only in some cases."""

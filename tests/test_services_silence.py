@@ -56,7 +56,7 @@ def test_a_change_whose_answer_was_lost_is_seen_or_finished_and_taken_back(
             return  # it makes no more calls than that
         if work.already(world.read).ok is False:
             work.perform(world.write, before)
-        assert work.already(world.read).ok is (case.meddle is not None)
+        assert work.already(world.read).ok is case.acts
         undone = work.undo(world.write, before, receipt)
         assert (undone.left_alone, case.state()) == (None, was), f"call {after + 1}"
         assert work.restored(world.read, before).ok is True

@@ -201,7 +201,9 @@ class Changes:
         limit_s = min(step.timeout_s, work.effect_timeout.total_seconds())
         while True:
             seen = self._bench.look(step, lambda: work.in_effect(aws))
-            if seen.ok is True or self._bench.clock.now().since(begun) >= limit_s or token.wait(EFFECT_EVERY_S):
+            if seen.ok is True or seen.final or self._bench.clock.now().since(begun) >= limit_s:
+                return seen
+            if token.wait(EFFECT_EVERY_S if seen.again_s is None else seen.again_s):
                 return seen
 
     # -- taking back ---------------------------------------------------------------------------------------

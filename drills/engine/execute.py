@@ -403,7 +403,7 @@ class Workshop:
         """Build the work of a step, with the outputs of those before it."""
         params = bind_outputs(step.params, _Outputs(self._state))
         kind = step.kind if step.hand is None else step.hand.kind
-        return build_work(self._means.load(kind, step.uses), params)
+        return build_work(self._means.load(kind, step.uses), params).of(self._state.drill, step.id)
 
     def read(self, step: Step) -> Aws:
         """Give the reading session of a step's place."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from drills import catalog
 from drills.engine.plan import Mode, OnFailure, Section, Step
 from drills.runbook.model import Only
 from drills.runbook.order import bridged
 from drills.runbook.works import declared
+from drills.services.spec import ActionSpec
 from drills.timeline.facts import Facts
 from drills.work import Kind
 
@@ -31,8 +33,9 @@ EVERY_S: Final = {Section.GUARD: 5.0}
 LOOK_S: Final = STEP_TIMEOUT_S[Kind.PROBE]
 CALL_S: Final = 1.0
 """What is expected of a call whose effect is waited for in a step of its own."""
+GUARDS: Final = ".guard"
 FOLLOWS: Final = ".wait"
-"""The end of a following step's id. No id in a runbook holds a dot."""
+"""The ends of the ids of steps that another brings with it. No id in a runbook holds a dot."""
 
 
 def bound_steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Step, ...]:
@@ -62,7 +65,8 @@ def bound_steps(runbook: LoadedRunbook, mode: Mode, binder: Binder) -> tuple[Ste
         number, reserve = len(steps) + 1, first.id in checked.reserve
         steps.append(replace(first, number=number, needs=waits_for, reserve=reserve))
         steps += [replace(step, number=number + place) for place, step in enumerate(following, 1)]
-    return tuple(steps)
+    guards = [found for step in steps if (found := _guard(step)) is not None]
+    return (*steps, *(replace(one, number=len(steps) + place) for place, one in enumerate(guards, 1)))
 
 
 def bound_points(runbook: LoadedRunbook, binder: Binder) -> tuple[Step, ...]:
@@ -152,6 +156,27 @@ def _followed(step: Step, follow: Follow, timeout_s: float) -> tuple[Step, Step]
         expect_s=None if step.expect_s is None else min(step.expect_s, CALL_S),
     )
     return change, probe
+
+
+def _guard(step: Step) -> Step | None:
+    """Make the guard that a step brings with it: it watches where the step acts, from before it until the end."""
+    work = catalog.load(step.kind, step.uses)
+    follow = work.guard(step.params, step.id) if issubclass(work, ActionSpec) else None
+    if follow is None:
+        return None
+    return Step(
+        id=step.id + GUARDS,
+        number=0,
+        kind=Kind.PROBE,
+        uses=follow.uses,
+        place=step.place,
+        section=Section.GUARD,
+        params=Facts(**follow.fields),
+        say=follow.say,
+        timeout_s=TIMEOUT_S[Section.GUARD],
+        every_s=EVERY_S[Section.GUARD],
+        permissions=declared(Kind.PROBE, follow.uses, follow.fields).permissions,
+    )
 
 
 def _seconds(span: timedelta | None, otherwise: float) -> float:

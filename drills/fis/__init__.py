@@ -1,1 +1,1 @@
-"""AWS Fault Injection Service: its catalogue of actions, lint and rendering of templates."""
+"""AWS Fault Injection Service: its catalogue of actions, and what is wrong with a template."""

@@ -63,6 +63,20 @@ def environment_path(name: str, folder: Path = ENVIRONMENTS, book: Path | None =
     return _path(name, folder, "environment")
 
 
+def beside(name: str, book: Path) -> Path:
+    """Find a file that the runbook ``book`` names; ``Usage`` with the places where it is not.
+
+    Asked are the present folder, the runbook's own and the one above it, then what came with drills.
+    """
+    given = Path(name)
+    around = book.resolve().parent
+    places = [given, around / given, around.parent / given, shipped(given.parent) / given.name]
+    found = next((one for one in places if one.is_file()), None)
+    if found is None:
+        raise Usage(f"there is no file {name!r}, neither here nor in {around} nor in {around.parent}; check its name")
+    return found
+
+
 def shipped(folder: Path) -> Path:
     """Give the folder of that name that came with drills: installed with the package, or beside it in a checkout."""
     package = Path(drills.__file__).resolve().parent

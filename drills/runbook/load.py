@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from drills import yamldoc
-from drills.errors import Invalid, Problem
+from drills.errors import Invalid, Problem, Usage
 from drills.runbook import find
 from drills.runbook.check import Checked, check_runbook
 from drills.runbook.lint import lint
@@ -58,6 +58,7 @@ def read_runbook(doc: Doc, path: Path) -> LoadedRunbook:
     runbook = read(Runbook, problems, _RUNBOOK)
     checked = None
     if runbook is not None:
+        _whole(runbook, path, works, problems)
         checked = check_runbook(runbook, works, problems)
         lint(runbook, checked, problems)
         _failback(runbook, path, problems)
@@ -83,6 +84,22 @@ def read_environment(doc: Doc, path: Path) -> LoadedEnvironment:
     if problems.found or environment is None:
         raise Invalid(problems.found)
     return LoadedEnvironment(environment, doc, path)
+
+
+def _whole(runbook: Runbook, path: Path, works: Works, problems: Problems) -> None:
+    """Put what stands in files of their own into the steps that name them: from here on no other file is needed."""
+    for one in runbook.listed():
+        found = works.find(one.step.kinds[0], one.step.uses) if len(one.step.kinds) == 1 else ""
+        if isinstance(found, str):
+            continue
+        try:
+            given = found.work.whole(one.step.with_, lambda name: yamldoc.load(find.beside(name, path)))
+        except Usage as error:
+            problems.add((*one.where, "with"), str(error))
+        except Invalid as error:
+            problems.found += error.problems
+        else:
+            one.step.with_.update(given)
 
 
 def _failback(runbook: Runbook, path: Path, problems: Problems) -> None:

@@ -19,9 +19,10 @@ from drills.work import Cost, Evidence, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Self
 
     from drills.timeline.facts import Json
-    from drills.yamldoc import Where
+    from drills.yamldoc import Doc, Where
 
 
 LONGEST: Final = timedelta(days=30)
@@ -108,6 +109,20 @@ class Spec(BaseModel):
     """Field -> heads of the ``${head.NAME}`` in it that the work itself fills in while it runs."""
 
     @classmethod
+    def whole(cls, given: Mapping[str, Any], beside: Callable[[str], Doc]) -> Mapping[str, Any]:
+        """Give the fields with all that stands in files of their own; ``beside`` reads such a file by its name.
+
+        Asked once, when the runbook is read, so that a plan needs no other file. ``Invalid`` carries what is wrong.
+        """
+        del beside
+        return given
+
+    def of(self, drill: str, step: str) -> Self:
+        """Learn whose work this is, before it acts: overridden by what must be found again by a name of its own."""
+        del drill, step
+        return self
+
+    @classmethod
     def follow(cls, given: Mapping[str, Any], step: str) -> Follow | None:  # noqa: ARG003 - what most have no use for
         """Name the probe that follows the step of this id; None where ``perform`` itself is the end of it."""
         return None
@@ -129,6 +144,11 @@ class ActionSpec(Spec):
 
     def self_expiry(self) -> timedelta | None:
         """Say that it never ends by itself: overridden by every change that does (a FIS experiment, a dated policy)."""
+        return None
+
+    @classmethod
+    def guard(cls, given: Mapping[str, Any], step: str) -> Follow | None:  # noqa: ARG003 - what most have no use for
+        """Name the probe that watches over the whole drill because of the step of this id; None where none has to."""
         return None
 
     @classmethod
