@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ CLOCK = SystemClock()
 TESTS = Path(__file__).parent
 LONGEST_S = 90.0
 MOST_KILLS = 3
+_OF_ONE = re.compile(r"(?<=/experiment)(?:s|Templates)/[^/ ]+$")
 SLOWEST_S = 0.03
 """A call and its answer each take up to so long, so that kills fall in between."""
 
@@ -176,7 +178,7 @@ def _may(stage: Stage, part: Part) -> Counter[str]:
 
 
 def _call(write: Write) -> str:
-    return write.operation.partition("/hostedzone/")[0]
+    return _OF_ONE.sub("", write.operation.partition("/hostedzone/")[0])
 
 
 def _too_often(parts: Sequence[Part], writes: Sequence[Write], may: dict[str, Counter[str]]) -> Iterator[str]:

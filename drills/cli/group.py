@@ -33,6 +33,7 @@ _CALIBRATE = "drills.cli.calibrate:COMMANDS"
 _NUMBERS = "drills.cli.numbers:COMMANDS"
 _STOP = "drills.cli.stop:COMMANDS"
 _MEASURE = "drills.cli.measure:COMMANDS"
+_FIS = "drills.cli.fis:COMMANDS"
 _OBSERVE = "drills.cli.observe:COMMANDS"
 
 GROUPS: dict[str, dict[str, Entry]] = {
@@ -76,6 +77,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "find": Entry(_CHECK, "Find runbooks by service, severity or words."),
         "catalog": Entry(_CHECK, "What a step can use: actions, faults, probes."),
         "schema": Entry(_CHECK, "JSON Schema for editors."),
+        "fis": Entry(_FIS, "Experiment templates of AWS FIS: lint, render, actions."),
         "sandbox": Entry(_SANDBOX, "Keep a sandbox running: up, down, env."),
     },
 }

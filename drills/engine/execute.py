@@ -403,7 +403,10 @@ class Workshop:
         """Build the work of a step, with the outputs of those before it."""
         params = bind_outputs(step.params, _Outputs(self._state))
         kind = step.kind if step.hand is None else step.hand.kind
-        return build_work(self._means.load(kind, step.uses), params).of(self._state.drill, step.id)
+        opened = self._state.opened
+        # Two laptops may give two drills one name in one second, never at one nanosecond.
+        drill = f"{self._state.drill}@{opened.utc_ns if opened is not None else 0}"
+        return build_work(self._means.load(kind, step.uses), params).of(drill, step.id)
 
     def read(self, step: Step) -> Aws:
         """Give the reading session of a step's place."""

@@ -174,7 +174,7 @@ def _guard(step: Step) -> Step | None:
         params=Facts(**follow.fields),
         say=follow.say,
         timeout_s=TIMEOUT_S[Section.GUARD],
-        every_s=EVERY_S[Section.GUARD],
+        every_s=follow.every_s or EVERY_S[Section.GUARD],
         permissions=declared(Kind.PROBE, follow.uses, follow.fields).permissions,
     )
 

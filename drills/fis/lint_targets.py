@@ -31,9 +31,10 @@ def findings(template: Template) -> Iterator[Finding]:
         action = actions().get(str(one.get("actionId", "")))
         if action is not None:
             yield from _use(template, name, one, action)
+    unknown = any(template.is_open(one) for one in used)
     for name, one in template.targets.items():
         yield from _target(template, name, one)
-        if name not in used:
+        if name not in used and not unknown:
             yield warning(("targets", name), "unused-target", f"no action uses {name}; remove it, or name it there")
 
 

@@ -95,7 +95,8 @@ def _whole(runbook: Runbook, path: Path, works: Works, problems: Problems) -> No
         try:
             given = found.work.whole(one.step.with_, lambda name: yamldoc.load(find.beside(name, path)))
         except Usage as error:
-            problems.add((*one.where, "with"), str(error))
+            named = [field for field, value in one.step.with_.items() if isinstance(value, str) and value in str(error)]
+            problems.add((*one.where, "with", *named[:1]), str(error))
         except Invalid as error:
             problems.found += error.problems
         else:

@@ -32,6 +32,10 @@ _ID: Final = re.compile(r"EXT[0-9A-Za-z]+|[0-9a-f]{32}")
 """AWS gives ids such as EXT6oWVA1WrLNy4XS; those of a sandbox are hexadecimal."""
 
 
+EVERY_S: Final = 2.0
+"""How often the guard looks: an alarm has stopped the experiment, and the drill is to stop soon after."""
+
+
 class Experiment(FaultSpec):
     """Start an experiment of AWS Fault Injection Service; taking it back stops it.
 
@@ -130,7 +134,7 @@ class Experiment(FaultSpec):
     def guard(cls, given: Mapping[str, Any], step: str) -> Follow | None:
         """Give the probe that watches over the experiment while the drill lives."""
         del given
-        return Follow("fis.experiment_state", {"step": step}, f"The experiment of {step} has not ended badly.")
+        return Follow("fis.experiment_state", {"step": step}, f"The experiment of {step} has not ended badly.", EVERY_S)
 
     def of(self, drill: str, step: str) -> Self:
         """Take the name by which the experiment is found again: that of the drill's step."""
@@ -277,7 +281,7 @@ class Experiment(FaultSpec):
     @property
     def _tags(self) -> dict[str, str]:
         """The tags that the template itself wants: its experiment carries them too."""
-        given = {} if isinstance(self.template, str) else table(self._filled.get("tags"))
+        given: Table = {} if isinstance(self.template, str) else table(self._filled.get("tags"))
         return {name: str(value) for name, value in given.items()}
 
     def _created(self, aws: Aws, attempt: str, tags: Mapping[str, str]) -> str:

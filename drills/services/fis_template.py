@@ -33,11 +33,17 @@ def check(data: Table, *, foreign: bool = False) -> tuple[Finding, ...]:
     model = aws_model.operation_model("fis", "CreateExperimentTemplate")
     given = cast("Mapping[str, Json]", {**_TOKEN, **data})
     form = [
-        Finding(one.where, "form", one.message.removeprefix("CreateExperimentTemplate").removeprefix(".").strip())
+        Finding(one.where, "form", _sentence(one.message))
         for one in check_call(model, given, ())
         if not is_open(at(dict(data), one.where), foreign=foreign)
     ]
     return (*form, *findings(data, foreign=foreign))
+
+
+def _sentence(message: str) -> str:
+    """Speak of the template, and not of the call that it becomes."""
+    told = message.removeprefix("CreateExperimentTemplate")
+    return told.removeprefix(".") if told.startswith(".") else f"the template{told}"
 
 
 def errors(found: Iterable[Finding]) -> tuple[Finding, ...]:

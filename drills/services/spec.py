@@ -75,6 +75,8 @@ class Follow:
     uses: str
     fields: Mapping[str, Json]
     say: str
+    every_s: float | None = None
+    """How often a guard looks, where that is not as often as guards do."""
 
 
 class Told:

@@ -1,0 +1,281 @@
+"""An experiment of FIS as a fault: refused in time, started once, watched, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_world import World, moto_server
+from moto.fis.models import fis_backends
+from test_services_contract import experiment as experiment_case
+
+from drills.cli import compose
+from drills.engine.compile import compile_plan
+from drills.engine.plan import Mode, Plan, Section
+from drills.engine.progress import Status
+from drills.errors import Invalid, Rejected
+from drills.runbook.load import load_environment, load_runbook
+from drills.services.fis import Experiment
+from drills.services.fis_probes import ExperimentState, SafetyLever
+from drills.timeline.facts import Facts
+from drills.work import Kind
+
+ROOT = Path(__file__).parent.parent
+ROLE = "arn:aws:iam::123456789012:role/fis"
+
+
+@pytest.fixture(scope="module")
+def world() -> Generator[World]:
+    with moto_server() as address:
+        made = World(address)
+        made.seed("ec2").describe_images(MaxResults=5)  # moto's images are loaded now, with all the time they need
+        yield made
+
+
+def made(world: World) -> tuple[Experiment, str]:
+    """Give an experiment on an instance of its own, and the name of the alarm that stops it."""
+    work: Any = experiment_case(world).work
+    assert isinstance(work, Experiment)
+    assert isinstance(work.template, dict)
+    given: Any = work.template
+    return work, given["tags"]["case"]
+
+
+def backend(world: World) -> Any:
+    return fis_backends[world.place.account][world.place.region]
+
+
+def refusal(**fields: Any) -> str:
+    with pytest.raises(ValueError, match="validation error") as told:
+        Experiment.model_validate(fields)
+    return str(told.value)
+
+
+def test_a_template_without_an_alarm_that_stops_it_is_refused(world: World) -> None:
+    work, _ = made(world)
+    assert isinstance(work.template, dict)
+    assert "nothing stops this experiment" in refusal(
+        template={**work.template, "stopConditions": [{"source": "none"}]}
+    )
+    assert "neither the id of a template" in refusal(template="stop-them")
+
+
+def test_what_nothing_takes_back_needs_a_reason_why_it_may_stay(world: World) -> None:
+    work, _ = made(world)
+    template: Any = {**work.model_dump()["template"]}
+    template["actions"] = {"kill": {"actionId": "aws:ec2:terminate-instances", "targets": {"Instances": "app"}}}
+    assert "FIS does not take aws:ec2:terminate-instances back" in refusal(template=template)
+    kept = Experiment.model_validate({"template": template, "leaves": "the group replaces it"})
+    before = kept.capture(world.read)
+    kept.perform(world.write, before)
+    assert kept.undo(world.write, before, None).detail.endswith("what it leaves: the group replaces it")
+
+
+def test_nothing_begins_while_an_alarm_is_open_or_missing(world: World) -> None:
+    work, alarm = made(world)
+    client = world.seed("cloudwatch")
+    client.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+    with pytest.raises(Rejected, match=f"{alarm} is ALARM, and would stop the experiment at once"):
+        work.capture(world.read)
+    client.delete_alarms(AlarmNames=[alarm])
+    with pytest.raises(Rejected, match="a stop condition that is not there stops nothing"):
+        work.capture(world.read)
+
+
+def test_an_engaged_safety_lever_refuses_the_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from moto.fis.responses import FISResponse
+
+    work, _ = made(world)
+    engaged = '{"safetyLever": {"state": {"status": "engaged", "reason": "black friday"}}}'
+    assert SafetyLever().observe(world.read).ok is True
+
+    def get_safety_lever(_: object) -> str:
+        return engaged
+
+    monkeypatch.setattr(FISResponse, "get_safety_lever", get_safety_lever)
+    assert SafetyLever().observe(world.read).ok is False
+    with pytest.raises(Rejected, match=r"is engaged \(black friday\): FIS starts nothing"):
+        work.capture(world.read)
+
+
+def test_a_template_in_the_account_is_held_to_the_same_rules(world: World) -> None:
+    work, _ = made(world)
+    given: Any = work.template
+    client = world.seed("fis")
+    unfit = client.create_experiment_template(clientToken="x", **{**given, "stopConditions": [{"source": "none"}]})
+    fit = client.create_experiment_template(clientToken="y", **given)
+    with pytest.raises(Rejected, match="nothing stops this experiment"):
+        Experiment(template=unfit["experimentTemplate"]["id"]).capture(world.read)
+    named = Experiment.model_validate({"template": fit["experimentTemplate"]["id"], "heals_after": "10m"})
+    before = named.capture(world.read)
+    named.perform(world.write, before)
+    named.undo(world.write, before, None)
+    assert client.get_experiment_template(id=fit["experimentTemplate"]["id"])
+    with pytest.raises(Rejected, match="FIS takes its first effect back after 0:10:00, and `heals_after` says"):
+        Experiment.model_validate({"template": named.template, "heals_after": "20m"}).capture(world.read)
+    assert (named.self_expiry(), work.self_expiry()) == (timedelta(minutes=10), timedelta(minutes=10))
+    assert Experiment(template=named.template).self_expiry() == timedelta()
+
+
+def test_the_scope_sees_what_the_tags_choose_from(world: World) -> None:
+    work, name = made(world)
+    (target,) = work.targets(world.read)
+    assert (target.id.startswith("i-"), target.tags) == (True, Facts(case=name))
+
+
+def test_a_start_whose_answer_was_lost_is_found_and_not_made_twice(world: World) -> None:
+    work, name = made(world)
+    before = work.capture(world.read)
+    first, second = work.perform(world.write, before), work.perform(world.write, before)
+    assert first == second
+    again = Experiment.model_validate(work.model_dump(mode="json", by_alias=True))
+    assert again.already(world.read).ok is True
+    work.undo(world.write, before, None)
+    mine = [
+        one
+        for one in backend(world).experiments.values()
+        if backend(world).tagger.get_tag_dict_for_resource(one.arn).get("case") == name
+    ]
+    assert [one.status for one in mine] == ["stopping"]
+    assert work.already(world.read).ok is None
+    third = work.perform(world.write, before)
+    assert third != first
+    work.undo(world.write, before, None)
+
+
+def test_an_end_that_is_bad_is_final_and_says_why(world: World) -> None:
+    work, _ = made(world)
+    before = work.capture(world.read)
+    seen = ExperimentState(experiment=work.perform(world.write, before).text("experiment"))
+    found = backend(world).experiments[seen.experiment]
+    assert seen.observe(world.read).ok is True
+    found.STATUS_REASONS = {**found.STATUS_REASONS, "stopped": "Experiment halted by stop condition."}
+    found.status = "stopped"
+    for look in (work.in_effect(world.read), seen.observe(world.read)):
+        assert (look.ok, look.final) == (False, True)
+        assert "is stopped: Experiment halted by stop condition. (stop stopped)" in look.detail
+
+
+def test_an_experiment_that_skipped_everything_broke_nothing(world: World) -> None:
+    work, _ = made(world)
+    before = work.capture(world.read)
+    identity = work.perform(world.write, before).text("experiment")
+    found = backend(world).experiments[identity]
+    found.status = "completed"
+    assert work.in_effect(world.read).ok is True
+    found._sync_state = lambda: "completed"
+    for action in found.actions.values():
+        action["state"] = {"status": "skipped"}
+    look = work.in_effect(world.read)
+    assert (look.ok, look.final, "nothing was broken" in look.detail) == (False, True, True)
+
+
+# -- in a runbook ----------------------------------------------------------------------------------------------
+
+TEMPLATE = """
+description: Stop ${name}
+targets:
+  app:
+    resourceType: aws:ec2:instance
+    resourceTags: {case: "${name}"}
+    selectionMode: COUNT(1)
+actions:
+  stop:
+    actionId: aws:ec2:stop-instances
+    parameters: {startInstancesAfterDuration: PT10M}
+    targets: {Instances: app}
+stopConditions:
+  - {source: aws:cloudwatch:alarm, value: "arn:aws:cloudwatch:us-east-1:123456789012:alarm:${name}"}
+roleArn: ${role}
+"""
+BOOK = f"""
+runbook: made
+title: Made
+steps:
+  - id: break
+    fault: fis.experiment
+    at: from
+    with:
+      template: stop.yaml
+      parameters: {{name: "${{from.app}}", role: {ROLE}}}
+  - id: watch
+    probe: flow.wait
+    with: {{for: 60s}}
+"""
+
+
+def book(folder: Path, text: str = BOOK, template: str = TEMPLATE) -> Path:
+    (folder / "stop.yaml").write_text(template, encoding="utf-8")
+    path = folder / "made.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def planned(world: World, folder: Path, name: str) -> Plan:
+    place = folder / "place.yaml"
+    place.write_text(
+        "environment: place\nkind: staging\nhome: us-east-2\nsites:\n"
+        f'  east: {{account: "123456789012", region: us-east-1, values: {{app: {name}}}}}\n'
+        '  west: {account: "123456789012", region: us-west-2}\n',
+        encoding="utf-8",
+    )
+    from dataclasses import replace
+
+    plan = compile_plan(
+        load_runbook(book(folder)),
+        load_environment(place),
+        mode=Mode.RUN,
+        from_site="east",
+        to_site="west",
+        parameters={},
+        ask=False,
+        world=None,
+    )
+    return replace(plan, places=tuple(replace(world.place, name=one.name, region=one.region) for one in plan.places))
+
+
+def test_a_plan_holds_the_template_itself_and_a_guard_over_its_experiment(world: World, tmp_path: Path) -> None:
+    plan = planned(world, tmp_path, "orders")
+    assert plan.step("break").params.record("template").text("description") == "Stop ${name}"
+    guard = plan.step("break.guard")
+    assert (guard.section, guard.uses, guard.kind) == (Section.GUARD, "fis.experiment_state", Kind.PROBE)
+    assert (guard.place, guard.params) == ("east", Facts(step="break"))
+
+
+def test_errors_of_a_template_are_told_at_its_own_lines(tmp_path: Path) -> None:
+    path = book(tmp_path, template=TEMPLATE.replace("Instances: app", "Instances: ap"))
+    with pytest.raises(Invalid, match=r"stop\.yaml:12: there is no target 'ap'; did you mean 'app'\?"):
+        load_runbook(path)
+    path = book(tmp_path, BOOK.replace("role: ", "rloe: "))
+    with pytest.raises(Invalid, match=r"the template needs 'role'; add it"):
+        load_runbook(path)
+    with pytest.raises(Invalid, match=r"made\.yaml:9: there is no file 'stpo\.yaml'"):
+        load_runbook(book(tmp_path, BOOK.replace("stop.yaml", "stpo.yaml")))
+
+
+def test_an_alarm_that_stops_the_experiment_aborts_the_drill_and_says_so(world: World, tmp_path: Path) -> None:
+    name = world.name("orders")
+    world.instances(1, {"case": name})
+    world.alarm(name)
+    plan = planned(world, tmp_path, name)
+    seen: list[str] = []
+
+    def listen(_: object, state: Any) -> None:
+        if state.progress["break"].status is Status.DONE and not seen:
+            (found,) = [one for one in backend(world).experiments.values() if name in str(one.targets)]
+            found.STATUS_REASONS = {**found.STATUS_REASONS, "stopped": "Experiment halted by stop condition."}
+            found.status = "stopped"
+            seen.append(found.id)
+
+    show = compose.Show(listen, lambda _: None, lambda: None)
+    home = tmp_path / "drill"
+    state = compose.open_drill(home, plan, compose.recorded_accounts(home, plan), show, outside=None)
+    assert compose.exit_code(state) == 6
+    assert "Experiment halted by stop condition." in state.why
+    assert state.progress["break"].undone
+    assert backend(world).experiment_templates == {} or all(
+        name not in str(one.targets) for one in backend(world).experiment_templates.values()
+    )
