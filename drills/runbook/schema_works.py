@@ -53,9 +53,11 @@ def _open(schema: Json) -> Json:
 def _named_too(schema: dict[str, Json]) -> Json:
     """Give the schema of one field, with a name in place of its value."""
     rest = {key: value for key, value in schema.items() if key not in ("title", "anyOf")}
-    for one in cast("list[dict[str, Json]]", schema.get("anyOf", [])):
-        if one != {"type": "null"}:
-            rest |= one
+    several = [one for one in cast("list[dict[str, Json]]", schema.get("anyOf", [])) if one != {"type": "null"}]
+    for one in several:
+        rest |= one
+    if [one.get("type") for one in several] == ["string", "object"]:  # a name, or the thing itself written out
+        return {**rest, "type": ["string", "object"]}
     if rest.get("default", "") in (None, "", []):
         rest.pop("default", None)
     kind = rest.get("type", "string")

@@ -19,7 +19,7 @@ from drills.services.fis_world import BAD, GOOD, TOKEN, UNDER_WAY, Seen
 from drills.services.spec import Duration, FaultSpec, Follow, Wrong, refuse
 from drills.services.tags import MANAGED_BY, OWNER
 from drills.timeline.facts import Before, Receipt
-from drills.work import Aws, Observation, Target, Undone
+from drills.work import Aws, Cost, Observation, Target, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,7 @@ class Experiment(FaultSpec):
         "iam:PassRole",
         "tag:GetResources",
     )
+    cost: ClassVar[Cost] = Cost.CAPACITY  # FIS is paid by the minute of each action
     holds_authority: ClassVar[bool] = True  # what the experiment stops or cuts off may hold the old writer
     effect_timeout: ClassVar[timedelta] = timedelta(minutes=5)
 
