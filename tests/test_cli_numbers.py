@@ -313,11 +313,36 @@ def test_history_below_six_drills_shows_points_and_makes_no_claim(tmp_path: Path
     assert (rto["largest"], rto["median"], rto["interval"]) == ({"low": 9.0, "high": 9.5}, None, None)
     assert rto["needs"] == ["a median with its interval needs 6 drills", "a 90th percentile needs 29"]
     assert round(rto["misses"]["at_most"], 2) == 0.45
-    assert told["left_out"] == [{"drill": "z-unfinished", "why": "it has not finished"}]
+    assert told["left_out"] == [{"drill": "z-unfinished", "why": "it has not finished", "damaged": False}]
     assert [one["name"] for one in kind["steps"]][:2] == ["ready", "lose"]
     text = drills(tmp_path, "history").stdout
     assert "missed in 0 of 5 decided drills" in text
     assert "not said: a median with its interval needs 6 drills" in text
+
+
+@pytest.mark.parametrize("damage", ["seal", "chain"])
+def test_a_drill_that_is_damaged_is_left_out_of_every_statistic_by_its_name(home: Path, damage: str) -> None:
+    keep_many(home, [10.0, 11.0])
+    sound = drills(home, "history", "--output", "json")
+    assert (sound.returncode, json.loads(sound.stdout)["left_out"]) == (0, [])
+    if damage == "seal":
+        change(home / DRILL / "observers" / "service.db", "update samples set sent = sent + 1 where rowid = 1")
+    else:
+        change(
+            home / DRILL / "journal.db", "update events set line = replace(line, 'promoted', 'promotee') where seq = 11"
+        )
+    left = drills(home, "history", "--output", "json")
+    told = json.loads(left.stdout)
+    assert left.returncode == 3
+    assert [(one["drill"], one["damaged"]) for one in told["left_out"]] == [(DRILL, True)]
+    assert sum(len(kind["drills"]) for kind in told["kinds"]) == 2
+    assert DRILL in drills(home, "history").stdout
+    compared = drills(home, "compare", "--since", "2026-01-02")
+    assert f"not counted: {DRILL}: " in compared.stderr
+    assert compared.returncode in (2, 3), compared.stdout
+    named = drills(home, "compare", DRILL, DRILL)
+    assert named.returncode == 1
+    assert DRILL in named.stderr
 
 
 def test_history_from_six_drills_gives_the_median_with_its_interval_over_both_ends(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from drills.report.past import Kind, LeftOut, Past
 
 _NS = 1_000_000_000
+DAMAGED = 3
+"""The exit code when a drill was left out because its record or its evidence is damaged: what is shown is not all."""
 
 _OUTPUT = click.option(
     "--output",
@@ -73,24 +75,27 @@ def verify(drill: str | None, output: str) -> int:
 @click.option("--runbook", metavar="NAME", help="Only drills of this runbook.")
 @click.option("--since", metavar="DATE", help="Only drills from then on: 2026-01-10 or 2026-01-10T12:00 (UTC).")
 @_OUTPUT
-def history(runbook: str | None, since: str | None, output: str) -> None:
+def history(runbook: str | None, since: str | None, output: str) -> int:
     """Say what all drills here show together: per objective, phase and step.
 
     Points below six drills; from six on the median with its 95 % interval. Misses with how often a drill may miss.
-    Rehearsals, runs, environments and directions are counted apart.
+    Rehearsals, runs, environments and directions are counted apart. A drill whose record or evidence is not what was
+    sealed is left out by name, and then the exit code is 3.
     """
     from drills.report import history as told
 
     drills, left_out = _past([runbook] if runbook else [])
     begin = _moment(since) if since else 0
     found = told.history([one for one in drills if one.opened.utc_ns >= begin], left_out)
+    code = DAMAGED if any(one.damaged for one in left_out) else 0
     if output == "json":
         _json(told.document(found))
-        return
+        return code
     paint.show(sys.stdout, told.parts(found))
     if not found.kinds:
         of = f" of {runbook}" if runbook else ""
         paint.put(sys.stdout, f"there is no finished drill{of} in {home()}\n")
+    return code
 
 
 # -- compare -----------------------------------------------------------------------------------------------
@@ -116,18 +121,22 @@ def compare(
     drills compare --runbook OLD --runbook NEW
 
     A drill is said to stand out, or a group to be slower, only at 5 % and only if the lower and the upper ends of
-    the bounds agree; where there are too few drills for that, it says how many it would take.
+    the bounds agree; where there are too few drills for that, it says how many it would take. A drill whose record
+    or evidence is not what was sealed is not counted; it is named, and the exit code is 3.
     """
     if len(drill) > 2 or len(runbook) > 2 or (drill and (since or runbook)) or (since and len(runbook) > 1):  # noqa: PLR2004 - two sides
         raise Usage("compare takes one or two drills, or --since, or two --runbook; `drills compare --help` shows how")
+    damaged: list[LeftOut] = []
     if since:
-        found = _by_moment(since, runbook)
+        found = _by_moment(since, runbook, damaged)
     elif len(runbook) == 2:  # noqa: PLR2004 - two sides
-        found = _by_runbook(runbook)
+        found = _by_runbook(runbook, damaged)
     else:
-        found = [_one_or_two(drill, runbook)]
+        found = [_one_or_two(drill, runbook, damaged)]
     _tell(found, output)
-    return 1 if exit_code and any(one.regressed for one in found) else 0
+    if exit_code and any(one.regressed for one in found):
+        return 1
+    return DAMAGED if damaged else 0
 
 
 def _tell(found: Sequence[Comparison], output: str) -> None:
@@ -141,7 +150,7 @@ def _tell(found: Sequence[Comparison], output: str) -> None:
         paint.show(sys.stdout, comparing.parts(one))
 
 
-def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...]) -> Comparison:
+def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...], damaged: list[LeftOut]) -> Comparison:
     from drills.report.comparing import Side, groups, two_drills
 
     if len(names) == 2:  # noqa: PLR2004 - two sides
@@ -149,7 +158,7 @@ def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...]) -> Comparison:
         if any(len(side.drills) > 1 for side in sides):
             return groups(*_apart(*sides))
         return two_drills(*sorted(sides, key=lambda side: side.drills[0].opened.utc_ns))
-    drills, _ = _past(runbook)
+    drills = _sound(runbook, damaged)
     if not names and not drills:
         raise Usage(f"there is no finished drill{f' of {runbook[0]}' if runbook else ''} in {home()}")
     one = _counted(folders.find(names[0])) if names else max(drills, key=lambda each: each.opened.utc_ns)
@@ -180,12 +189,12 @@ def _apart(before: Side, after: Side) -> tuple[Side, Side]:
     return before, after
 
 
-def _by_moment(since: str, runbook: tuple[str, ...]) -> list[Comparison]:
+def _by_moment(since: str, runbook: tuple[str, ...], damaged: list[LeftOut]) -> list[Comparison]:
     from drills.report.comparing import Side, groups
     from drills.report.past import by_kind
 
     moment = _moment(since)
-    drills, _ = _past(runbook)
+    drills = _sound(runbook, damaged)
     found: list[Comparison] = []
     for kind, group in by_kind(drills):
         before = tuple(one for one in group if one.opened.utc_ns < moment)
@@ -197,11 +206,11 @@ def _by_moment(since: str, runbook: tuple[str, ...]) -> list[Comparison]:
     return found
 
 
-def _by_runbook(runbook: tuple[str, ...]) -> list[Comparison]:
+def _by_runbook(runbook: tuple[str, ...], damaged: list[LeftOut]) -> list[Comparison]:
     from drills.report.comparing import Side, groups
     from drills.report.past import by_kind
 
-    sides = [by_kind(_past([name])[0]) for name in runbook]
+    sides = [by_kind(_sound([name], damaged)) for name in runbook]
     found: list[Comparison] = []
     for kind, before in sides[0]:
         for other, after in sides[1]:
@@ -222,19 +231,19 @@ def _place(kind: Kind) -> tuple[str, str, str]:
 
 def _past(runbooks: Sequence[str]) -> tuple[list[Past], list[LeftOut]]:
     """Read all drills here (of some runbooks), oldest first, and those that cannot be counted."""
-    from drills.report.past import LeftOut, past
+    from drills.report.past import LeftOut
 
     drills: list[Past] = []
     left_out: list[LeftOut] = []
     for folder in reversed(folders.every()):
         try:
-            state = folders.read(folder).state
+            drill = folders.read(folder)
         except JournalError as error:
-            left_out.append(LeftOut(folder.name, str(error)))
+            left_out.append(LeftOut(folder.name, str(error), damaged=True))
             continue
-        if runbooks and state.plan.runbook not in runbooks:
+        if runbooks and drill.state.plan.runbook not in runbooks:
             continue
-        one = past(folder.resolve().name, state)
+        one = _one(drill)
         if isinstance(one, LeftOut):
             left_out.append(one)
         else:
@@ -242,12 +251,32 @@ def _past(runbooks: Sequence[str]) -> tuple[list[Past], list[LeftOut]]:
     return drills, left_out
 
 
-def _counted(folder: Path) -> Past:
-    from drills.report.past import LeftOut, past
+def _one(drill: folders.Drill) -> Past | LeftOut:
+    """Read one drill's figures, unless what it was judged by is not what was sealed."""
+    from drills.report.past import past
+    from drills.report.verify import broken_evidence
 
-    one = past(folder.resolve().name, folders.read(folder).state)
+    broken = broken_evidence(drill.folder, drill.events) if drill.state.finished is not None else ""
+    return past(drill.name, drill.state, broken)
+
+
+def _sound(runbooks: Sequence[str], damaged: list[LeftOut]) -> list[Past]:
+    """Give the drills that can be counted; those that are damaged are named on stderr, and added to ``damaged``."""
+    drills, left_out = _past(runbooks)
+    for one in left_out:
+        if one.damaged and one not in damaged:
+            damaged.append(one)
+            click.echo(f"not counted: {one.drill}: {one.why}", err=True)
+    return drills
+
+
+def _counted(folder: Path) -> Past:
+    from drills.report.past import LeftOut
+
+    one = _one(folders.read(folder))
     if isinstance(one, LeftOut):
-        raise Usage(f"{one.drill} cannot be compared: {one.why}")
+        told = f"{one.drill} cannot be compared: {one.why}"
+        raise JournalError(told) if one.damaged else Usage(told)
     return one
 
 

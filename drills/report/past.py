@@ -57,18 +57,24 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A drill that cannot be counted, and why."""
+    """A drill that cannot be counted, and why; ``damaged``: its chain or a seal is broken."""
 
     drill: str
     why: str
+    damaged: bool = False
 
 
-def past(drill: str, state: State) -> Past | LeftOut:
-    """Read one drill's figures from its claims and its steps, or say why it has none."""
+def past(drill: str, state: State, broken: str = "") -> Past | LeftOut:
+    """Read one drill's figures from its claims and its steps, or say why it has none.
+
+    ``broken`` says what of its evidence is not what was sealed: what it claimed is then worth nothing.
+    """
     if state.opened is None or state.finished is None:
         return LeftOut(drill, "it has not finished")
     if state.finished.status == Ending.REFUSED:
         return LeftOut(drill, "it was refused: nothing was done")
+    if broken:
+        return LeftOut(drill, f"the evidence is not what was sealed: {broken}", damaged=True)
     plan = state.plan
     read = claimed.read(state.finished.claims)
     kind = Kind(plan.runbook, plan.mode.value, plan.environment, f"{plan.from_site} -> {plan.to_site}")
