@@ -67,6 +67,8 @@ def test_a_work_is_what_the_engine_expects_of_its_kind(kind: Kind, name: str) ->
     if isinstance(made, Action):
         assert made.one_way or isinstance(made, Reversible), f"{name} is neither undoable nor says why not"
         assert not (made.authority and made.one_way is None)
+        assert made.one_way is None or len(made.one_way.split()) > 3, f"{name} says too little of why there is no undo"
+        assert "cost" in vars(work), f"{name} does not declare what it costs: write `cost: ClassVar[Cost] = Cost.NONE`"
 
 
 @every

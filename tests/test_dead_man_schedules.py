@@ -219,7 +219,7 @@ def test_a_plan_says_what_has_no_dead_man_and_a_role_is_asked_for(tmp_path: Path
     book.write_text(BOOK, encoding="utf-8")
     said = CliRunner().invoke(plan_command, [str(book), "--env", "sandbox"]).output
     assert "dead man: when nobody drives the drill for 30" in said
-    assert "no dead man for cut: its undo is more than a plain AWS call" in said
+    assert "no dead man for cut: its undo is a call for each subnet" in said
     policies = CliRunner().invoke(plan_command, [str(book), "--env", "sandbox", "--iam"]).output
     for action in ("iam:PassRole", "scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"):
         assert action in policies

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from aws_world import World, moto_server
+from botocore import xform_name
 
 from drills import catalog
 from drills.aws.classify import mapped
@@ -23,9 +24,9 @@ from drills.services.rds import PromoteReadReplica
 from drills.services.rds_fence import FenceWriter
 from drills.services.route53 import FailoverTo
 from drills.services.site import Isolate
-from drills.services.spec import Spec
+from drills.services.spec import ActionSpec, Spec
 from drills.timeline.facts import Before, Receipt
-from drills.work import Fault, Kind, Observation, Reversible
+from drills.work import Expressible, Fault, Kind, Observation, Reversible
 from drills.yamldoc import parse
 
 if TYPE_CHECKING:
@@ -278,6 +279,28 @@ def test_an_action_done_twice_is_as_done_once_and_undone_twice_as_undone_once(
     assert work.restored(world.read, before).ok is True
     second = work.undo(world.write, before, None)
     assert second.left_alone is None
+    assert case.state() == was
+
+
+@reversible
+def test_the_calls_that_a_schedule_makes_bring_back_what_the_undo_does(
+    world: World, make: Callable[[World], Case]
+) -> None:
+    case = make(world)
+    if not isinstance(case.work, Expressible):
+        assert isinstance(case.work, ActionSpec)
+        assert type(case.work).unarmable({}), "what no schedule takes back says why"
+        return
+    was = case.state()
+    before = case.work.capture(world.read)
+    calls = case.work.undo_calls(before)
+    case.work.perform(world.write, before)
+    for _ in range(2):  # a schedule may fire twice
+        for call in calls:
+            getattr(world.client(call.service), xform_name(call.operation))(**call.parameters)
+        assert case.state() == was
+    assert case.work.restored(world.read, before).ok is True
+    assert case.work.undo(world.write, before, None).left_alone is None
     assert case.state() == was
 
 

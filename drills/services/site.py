@@ -17,6 +17,9 @@ from drills.timeline.facts import Before, Facts, Receipt
 from drills.work import Aws, Cost, Evidence, Observation, Target, Undone
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import NetworkAclTypeDef
 
@@ -71,6 +74,15 @@ class Isolate(FaultSpec):
     evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.REPLICATION_CUT})
     holds_authority: ClassVar[bool] = True
     effect_timeout: ClassVar[timedelta] = timedelta(seconds=60)
+
+    @classmethod
+    def unarmable(cls, given: Mapping[str, Any]) -> str:
+        """Say why no schedule gives the subnets their ACLs back."""
+        del given
+        return (
+            "its undo is a call for each subnet, by an association id that AWS makes up only when the subnet is cut "
+            "off, and a schedule must stand before that; `drills undo` takes it back from any machine"
+        )
 
     vpc: str = Field(min_length=1, description="Id of the site's VPC.")
     watch: str = Field(default="", description="URL of the site itself, which must fall silent.")
