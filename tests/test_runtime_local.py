@@ -262,6 +262,19 @@ def test_an_abort_left_while_nobody_drives_takes_all_back(tmp_path: Path) -> Non
     assert drill.outside.effects == UNDONE
 
 
+def test_an_undo_ends_a_killed_drill_that_owes_nothing(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "checked")
+    with drill.driven():
+        drill.until(lambda state: "ready" in state.running)
+    told = drill.cli("undo", "drill", "--output", "json")
+    assert told.returncode == 6, told.stderr
+    assert drill.state.finished is not None
+    assert drill.state.finished.status == "aborted"
+    assert drill.outside.effects == []
+    again = drill.cli("undo", "drill")
+    assert (again.returncode, again.stderr) == (0, "nothing is owed: there is nothing to take back\n")
+
+
 def test_an_inbox_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
     drill = Drill(tmp_path, "chain")
     killed_at(drill, "a.after")

@@ -47,7 +47,7 @@ def resume(drill: str | None, *, takeover: bool, output: str) -> None:
 def undo(
     drill: str | None, step: str | None, *, accept_data_loss: bool, force: bool, takeover: bool, output: str
 ) -> None:
-    """Take back what a drill left behind: all of it, or one step.
+    """Take back what a drill left behind: all of it, or one step. A drill that nobody drives ends with it.
 
     Needs the drill's folder, or the zip that `drills export` wrote, and credentials only: on any machine.
     """
@@ -66,7 +66,8 @@ def undo(
         return
     wanted = [one for one in state.progress.values() if not step or one.step.id == step]
     left = [one for one in wanted if one.left_alone]
-    if not state.owed() and not state.schedules.armed and not (force and left):
+    begun = state.finished is None and not state.past_return and not step and not driven(folder)
+    if not state.owed() and not state.schedules.armed and not (force and left) and not begun:
         if left:
             click.echo(f"left alone: {', '.join(one.step.id for one in left)}; --force restores it", err=True)
         click.echo("nothing is owed: there is nothing to take back", err=True)

@@ -37,6 +37,7 @@ class Assembly:
         self.clock = SystemClock()
         self.ended = threading.Event()
         self._stops: list[Callable[[], None]] = []
+        self._given_up: Callable[[], object] = lambda: None
 
     def start(self) -> booted.Booted:
         """Build everything and wait until it works; raises what went wrong."""
@@ -45,17 +46,13 @@ class Assembly:
         failed: list[BaseException] = []
         starting = threading.Thread(target=_keep_error, args=(plane.start, failed), name="data plane", daemon=True)
         self._stops.append(plane.stop)
-        built = threading.Event()
-        threading.Thread(target=self._give_up, args=(plane, built), name="giving up", daemon=True).start()
         starting.start()  # PostgreSQL starts while moto is imported
-        try:
-            cloud, sites = self._seed_places()
-            starting.join()
-            if failed:
-                raise failed[0]
-            world, endpoint = self._control_plane(cloud, sites, plane)
-        finally:
-            built.set()
+        self._given_up = lambda: (plane.stop(), starting.join())
+        cloud, sites = self._seed_places()
+        starting.join()
+        if failed:
+            raise failed[0]
+        world, endpoint = self._control_plane(cloud, sites, plane)
         now = self.clock.now()
         return booted.Booted(
             endpoint_url=endpoint,
@@ -77,12 +74,9 @@ class Assembly:
             pids=_pids(plane),
         )
 
-    def _give_up(self, plane: DataPlane, built: threading.Event) -> None:
-        """End every process at once when nobody wants the sandbox any more while it is being built."""
-        while not built.is_set():
-            if self.ended.wait(_LOOK_S):
-                plane.stop()
-                return
+    def give_up(self) -> None:
+        """End every process of one that is still being built; that moto is being imported is waited for by nobody."""
+        self._given_up()
 
     def stop(self) -> None:
         """End everything, the newest first; one that fails does not keep the others."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _log = logging.getLogger(__name__)
+_GIVES_UP_S = 0.05
 _END_WITHIN_S = 1.5
 """What has not ended by itself after this is left to the keeper of its processes, which sees the world go."""
 _OWNER_LOOK_MS = 250
@@ -71,10 +72,13 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if owner:
         threading.Thread(target=_watch, args=(owner, assembly.ended), name="owner", daemon=True).start()
-    code = 0
+    code, built = 0, threading.Event()
+    threading.Thread(target=_give_up, args=(assembly, built), name="giving up", daemon=True).start()
     try:
         ready = folder / booted.SANDBOX_JSON
-        booted.write(assembly.start(), ready)
+        facts = assembly.start()
+        built.set()
+        booted.write(facts, ready)
         while not assembly.ended.wait(_FOLDER_LOOK_S) and ready.exists():
             pass  # a sandbox whose folder was removed can be found by nobody: it ends
     except Exception:  # noqa: BLE001 - it is logged, and the exit code tells it
@@ -87,6 +91,16 @@ def main(argv: list[str]) -> int:
     (folder / booted.SANDBOX_JSON).unlink(missing_ok=True)
     logging.shutdown()
     os._exit(code)  # no thread of moto, werkzeug or a checker may keep the process
+
+
+def _give_up(assembly: Assembly, built: threading.Event) -> None:
+    """End at once when nobody wants the sandbox any more while it is still being built."""
+    while not built.is_set():
+        if assembly.ended.wait(_GIVES_UP_S):
+            if not built.is_set():
+                assembly.give_up()
+                os._exit(0)
+            return
 
 
 def _watch(owner: list[str], ended: threading.Event) -> None:
