@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -303,3 +304,19 @@ def test_a_question_after_ctrl_c_keeps_nobody_else_waiting(tmp_path: Path, how: 
         shown.shows("no answer is waited for", within_s=10)
         assert shown.wait(10) == (3 if how == "SIGTERM" else 6)
     assert drill.outside.effects == (["DO a"] if how == "SIGTERM" else ["DO a", "UNDO a"])
+
+
+def test_ctrl_c_on_a_viewer_ends_the_viewing_only(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "waits")
+    with drill.driven() as process:
+        drill.until(lambda state: "seen" in state.running)
+        watch = [sys.executable, "-m", "drills", "watch", "drill"]
+        with terminal(watch, drill.environment, tmp_path) as shown:
+            shown.shows("seen")
+            shown.press(CTRL_C)
+            assert shown.wait(10) == 130
+            assert "the drill goes on; `drills watch drill` shows it again" in " ".join(shown.text.split())
+        assert process.poll() is None
+        drill.outside.make("seen")
+        assert process.wait(10) == 3
+    assert drill.outside.effects == ["DO a", "DO seen", "DO b"]

@@ -211,9 +211,14 @@ def watch(drill: str | None, output: str) -> None:
     if found.driven:
         from drills.report.live import Listener
 
-        with Listener(sys.stdout, quiet=output == "json") as listener:
-            listener(found.events, found.state)
-            _follow(folder, found.state, listener)
+        try:
+            with Listener(sys.stdout, quiet=output == "json") as listener:
+                listener(found.events, found.state)
+                _follow(folder, found.state, listener)
+        except KeyboardInterrupt:
+            again = f"`drills watch {found.name}` shows it again, `drills abort {found.name}` takes it back"
+            paint.put(sys.stderr, f"the drill goes on; {again}\n")
+            raise
         found = folders.read(folder)
     if output == "json":
         from drills.report import json
