@@ -31,6 +31,7 @@ BARS: dict[str, tuple[str, ...]] = {
     "calibrate": ("calibrate.py", "calibrate"),
     "calibrate-loaded": ("calibrate.py", "calibrate-loaded", "--hogs", "3"),
     "sidebyside": ("sidebyside.py",),
+    "lock-race": ("lock_race.py", "--rounds", "20"),
     "turning-back": ("turning_back.py", "--times", "12"),
     "proofs": ("proofs.py",),
     "judge-million": ("judge_million.py",),
