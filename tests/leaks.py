@@ -31,6 +31,7 @@ class Witness:
         self.home = home
         self.scratch = scratch
         self.data: set[Path] = set()
+        self._before = _segments()
         self.family: dict[int, str] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -68,7 +69,9 @@ class Witness:
     def left(self) -> list[str]:
         """Name processes, shared memory, sockets and scratch folders that are still there."""
         segments = [
-            f"shared memory {segment} of {pid}" for segment, pid in _segments().items() if pid in tuple(self.family)
+            f"shared memory {segment} of {pid}"
+            for segment, pid in _segments().items()
+            if pid in tuple(self.family) and segment not in self._before  # a pid may be that of one long dead
         ]
         sockets = [f"socket {path}" for path in self.home.rglob("*") if _is_socket(path)]
         places = [str(place) for place in (self.home, self.scratch, *self.data) if place is not None]
