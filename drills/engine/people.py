@@ -59,11 +59,16 @@ def does_not_count(plan: Plan, step: Step, by: str, starter: str) -> str:
 
 def enough(step: Step, mode: Mode, said_yes: Iterable[str]) -> bool:
     """Say whether those who said yes are as many different people as are wanted; in an incident one is."""
-    different: list[str] = []
-    for one in said_yes:
-        if not any(same(one, other) for other in different):
-            different.append(one)
-    return len(different) >= (1 if mode is Mode.INCIDENT else wanted(step))
+    return different(said_yes) >= (1 if mode is Mode.INCIDENT else wanted(step))
+
+
+def different(named: Iterable[str]) -> int:
+    """Count how many different people are named."""
+    found: list[str] = []
+    for one in named:
+        if not any(same(one, other) for other in found):
+            found.append(one)
+    return len(found)
 
 
 def _people(plan: Plan, role: str) -> tuple[str, ...]:

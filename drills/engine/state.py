@@ -319,7 +319,7 @@ class State:
                 together = f"by {', '.join(one.said_yes)}" if len(one.said_yes) > 1 else said
                 self._end(at, one, Status.DONE, f"approved {together}")
             else:
-                one.detail = f"{len(set(one.said_yes))} of {people.wanted(one.step)} have approved: {said}"
+                one.detail = f"{people.different(one.said_yes)} of {people.wanted(one.step)} have approved: {said}"
 
     def _resolve_failed(self, at: Stamp, one: Progress, detail: str) -> None:
         one.touched = False

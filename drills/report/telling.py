@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from drills.engine.state import State
 
 LONGEST_DETAIL = 240
+ANSWERS = (ev.Word.APPROVE, ev.Word.REJECT, ev.Word.NOT_APPLICABLE)
 
 
 def line(event: ev.Event, state: State) -> str | None:
@@ -188,8 +189,13 @@ def _witnessed(body: ev.Witnessed, *_: object) -> str:
 
 
 @tell.register(ev.Told)
-def _told(body: ev.Told, *_: object) -> str:
-    return _with(f"{body.by}: {body.word.value}{f' {body.step}' if body.step else ''}", body.note)
+def _told(body: ev.Told, _: Stamp, state: State) -> str:
+    said = _with(f"{body.by}: {body.word.value}{f' {body.step}' if body.step else ''}", body.note)
+    one = state.progress.get(body.step)
+    if body.word not in ANSWERS or one is None or (body.inbox == 0 and not state.plan.ask):
+        return said
+    why_not = people.does_not_count(state.plan, one.step, body.by, state.starter)
+    return f"{said} (does not count: {why_not})" if why_not else said
 
 
 @tell.register(ev.Guarded)

@@ -116,9 +116,12 @@ class Answers:
             answer = msgspec.json.decode(text, type=Answer)
         except msgspec.MsgspecError:
             return
+        by = answer.by.partition(" (")[0]
+        by = f"{by} ({arn})" if arn else by
         if answer.word in WORDS and answer.step in self._state.progress:
-            by = answer.by.partition(" (")[0]
-            say(self._folder, Told(answer.word, f"{by} ({arn})" if arn else by, 0, answer.step, answer.note))
+            say(self._folder, Told(answer.word, by, 0, answer.step, answer.note))
+        elif answer.word in WORDS:
+            say(self._folder, Told(Word.NOTE, by, 0, note=f"answered {answer.step!r}, and no step is called so"))
 
 
 def homes(places: tuple[Place, ...], home: str) -> tuple[Place, ...]:
