@@ -47,8 +47,10 @@ def seen(downs: list[tuple[int, int]], *spans: tuple[int, int, int]) -> Samples:
     return Samples.of(sorted(rows, key=lambda row: row.ended))
 
 
-def asked(samples: Samples, disaster: Disaster, coarse: int = 3 * S // 10 * 10) -> Judgement:
-    header = ObserverHeader("front", Persona.FRESH, "http://x", 100 * MS, S, "c", "n", 0, UNTIL)
+def asked(
+    samples: Samples, disaster: Disaster, coarse: int = 3 * S // 10 * 10, *, identified: bool = False
+) -> Judgement:
+    header = ObserverHeader("front", Persona.FRESH, "http://x", 100 * MS, S, "c", "n", 0, UNTIL, identified=identified)
     watch = Watch(header, samples, WINDOW, (), coarse)
     return judge(Question("c", "n", disaster, UNTIL, "a", "b", (watch,), targets=(RTO,)))
 
@@ -63,6 +65,20 @@ def test_the_truth_of_an_incident_lies_in_the_bounds_of_ring_and_drill(ago: int,
     assert rto.high_s is not None
     assert rto.low_s <= (back - began) / S <= rto.high_s
     assert rto.high_s - rto.low_s < 4
+
+
+@settings(max_examples=20)
+@given(st.integers(60 * S, 280 * S), st.integers(1 * S, 100 * S), st.integers(0, 999 * MS))
+def test_the_downtime_of_an_incident_begins_no_sooner_than_the_first_failure_shows(
+    ago: int, after: int, phase: int
+) -> None:
+    began, back = OPENED - ago, OPENED + after
+    samples = seen([(began, back)], (OPENED - HOUR // 6 + phase, OPENED, S), (OPENED + S, UNTIL, 100 * MS))
+    named = [replace(row, by="a" if row.sent < began else "b") if row.up else row for row in samples]
+    (front,) = asked(Samples.of(named), Disaster(None, opened=OPENED), identified=True).observers
+    assert front.flaps is not None
+    assert front.flaps.downtime_low_s <= (back - began) / S <= front.flaps.downtime_high_s
+    assert front.flaps.downtime_high_s - front.flaps.downtime_low_s < 4
 
 
 def test_an_outage_that_was_over_is_not_the_incident() -> None:

@@ -32,17 +32,20 @@ class _Group:
     first_until: int
     last_sent: int
 
-    def low(self) -> int:
-        return max(0, self.last_sent - self.first_until)
+    def low(self, effect: int) -> int:
+        """Give how long it was down at least, with an effect at ``effect`` or sooner."""
+        return max(0, self.last_sent - max(self.first_until, effect))
 
 
 def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until: int) -> Flaps:
     """Count the flaps of the restored predicate from the earliest effect ``elo`` on.
 
     The downtime is the sum over groups of bads without a good between them, each at least from its first bad's
-    latest down instant to its last bad's send, at most from the send of the good before (or the effect) to the
-    end of the good after (or of the watch).
+    latest down instant (but not before the latest effect ``ehi``: an answer of the old site before it shows no
+    downtime) to its last bad's send, at most from the send of the good before (or the effect) to the end of the
+    good after (or of the watch). Without an ``ehi`` nothing is known to have been down.
     """
+    effect = until if ehi is None else ehi
     goods = list(zip(evidence.good_sent, evidence.good_ended, strict=True))
     goods = goods[bisect_left(evidence.good_sent, elo) :]
     first = bisect_left(evidence.bad_sent, elo)
@@ -53,7 +56,7 @@ def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until:
     for sent, end in zip(evidence.bad_sent[first:], evidence.bad_until[first:], strict=True):
         while place < len(goods) and goods[place][0] <= sent:
             if group is not None:
-                low, high = low + group.low(), high + goods[place][1] - group.before
+                low, high = low + group.low(effect), high + goods[place][1] - group.before
                 group = None
             before = goods[place][0]
             place += 1
@@ -64,7 +67,7 @@ def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until:
             group.first_until, group.last_sent = min(group.first_until, end), sent
     if group is not None:
         back = goods[place][1] if place < len(goods) else max(until, group.last_sent)
-        low, high = low + group.low(), high + back - group.before
+        low, high = low + group.low(effect), high + back - group.before
     return Flaps(count, first_success, run.ended if run else None, low, max(low, min(high, max(0, until - elo))))
 
 
