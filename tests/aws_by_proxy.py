@@ -23,6 +23,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 REGIONS = ("us-east-1", "us-west-2", "us-east-2")
 _HEAD = 65536
+SIMULATE = b"Action=SimulatePrincipalPolicy"
+"""What moto does not know, and a caller need not be allowed."""
+_BODY = (
+    b'<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type>'
+    b"<Code>AccessDenied</Code><Message>not allowed</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+)
+_DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
 
 
 def certificate(folder: Path) -> Path:
@@ -78,11 +85,32 @@ class Proxy:
             ):
                 back = threading.Thread(target=_pass_on, args=(onward, inner), daemon=True)
                 back.start()
-                _pass_on(inner, onward)
+                while request := _request(inner):
+                    if SIMULATE in request:
+                        inner.sendall(_DENIED)
+                    else:
+                        onward.sendall(request)
+                onward.shutdown(socket.SHUT_WR)
                 back.join(5)
 
     def close(self) -> None:
         self._listener.close()
+
+
+def _request(source: socket.socket) -> bytes:
+    """Read one whole request; nothing when there are no more."""
+    told = b""
+    while b"\r\n\r\n" not in told:
+        more = source.recv(_HEAD)
+        if not more:
+            return b""
+        told += more
+    head, _, body = told.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:])
+    missing = int(fields.get(b"content-length", b"0")) - len(body)
+    while missing > 0 and (more := source.recv(_HEAD)):
+        told, missing = told + more, missing - len(more)
+    return told
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:

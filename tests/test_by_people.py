@@ -89,6 +89,19 @@ def test_a_disaster_made_by_hand_is_the_first_outage_after_it_was_asked_for() ->
     assert asked.disaster == Disaster(None, mark=Bracket(2 * 10**9, 3 * 10**9), opened=2 * 10**9)
 
 
+def test_a_disaster_that_an_operator_makes_is_bracketed_by_what_was_seen_too() -> None:
+    pinned = plan(step("lose", Kind.OPERATOR, mark=Mark.DISASTER))
+    state = State(pinned)
+    bodies = (ev.Opened("d", "1", "me", ""), ev.Started("lose", 1), ev.Ended("lose", Outcome.DONE, "done", by="ana"))
+    events = [
+        ev.Event(number, Stamp(number * 10**9, number * 10**9, "here"), body) for number, body in enumerate(bodies, 1)
+    ]
+    for event in events:
+        state.apply(event)
+    asked = question(events, state)
+    assert asked.disaster == Disaster(None, mark=Bracket(2 * 10**9, 3 * 10**9), opened=2 * 10**9)
+
+
 def test_a_promotion_found_done_proves_no_cut_before_it() -> None:
     cut = (ev.Started("cut", 1), ev.Ended("cut", Outcome.DONE, "nothing arrives"), ev.Asked("promote"))
     seen = question(*told(*cut, ev.Ended("promote", Outcome.DONE, "seen done", by="people")))

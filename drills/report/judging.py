@@ -114,14 +114,18 @@ def _time_namespace(files: dict[str, list[Path]]) -> str:
 
 
 def _disaster(state: State, clock: str) -> Disaster | None:
-    """Say when the clock started: [the call, its answer] of the fault; an adopted or imposed one has no such clock."""
+    """Say when the clock started: [the call, its answer] of the fault; an adopted or imposed one has no such clock.
+
+    Of what people broke by hand the samples say when: between the question and its answer.
+    """
     marked = [one for one in state.progress.values() if one.step.mark is Mark.DISASTER and one.status is Status.DONE]
     if not marked:
         return _unplanned(state)
     one = marked[0]
     if one.started is None or one.started.clock != clock:
         return None
-    if one.step.hand is not None and one.ended is not None and one.ended.clock == clock:
+    by_people = one.step.hand is not None or one.step.kind is Kind.OPERATOR
+    if by_people and one.ended is not None and one.ended.clock == clock:
         asked, answered = one.started.mono_ns, one.ended.mono_ns
         return Disaster(None, mark=Bracket(asked, answered), opened=asked)
     if one.adopted:
