@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_world import World, moto_server
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,11 +21,24 @@ from drills.fis.catalogue import Heals, actions, resources
 from drills.fis.template import closed, duration, fill
 from drills.fis.timing import heals_after, whole
 from drills.runbook.interpolate import bind, finish
-from drills.services.fis_template import check, render
+from drills.services.fis_template import check, render, wants
 from drills.services.fis_world import left_behind
 from drills.yamldoc import load, parse
 
 ROOT = Path(__file__).parent.parent
+VALUES = {
+    "alarm": "arn:aws:cloudwatch:us-east-1:111122223333:alarm:orders-errors",
+    "count": "1",
+    "delay": "200",
+    "interface": "eth0",
+    "lasts": "PT10M",
+    "percent": "50",
+    "region": "us-east-1",
+    "role": "arn:aws:iam::111122223333:role/fis",
+    "scope": "all",
+    "service": "orders",
+    "zone": "us-east-1a",
+}
 ALARM = "arn:aws:cloudwatch:us-east-1:111122223333:alarm:orders-errors"
 GOOD: dict[str, Any] = {
     "description": "Stop an instance of orders",
@@ -271,6 +285,22 @@ def test_the_commands_say_what_they_find() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "fis_templates").iterdir()), ids=lambda one: one.name)
 def test_every_shipped_template_lints_clean_has_a_stop_condition_and_ends_by_itself(file: Path) -> None:
-    data: Any = load(file).data
+    doc = load(file)
+    data: Any = doc.data
     assert [one.message for one in check(data) if one.severity == "error"] == []
-    assert data["stopConditions"][0] == {"source": "aws:cloudwatch:alarm", "value": "${alarm}"}
+    assert data["stopConditions"] == [{"source": "aws:cloudwatch:alarm", "value": "${alarm}"}]
+    filled: Any = render(doc, {name: VALUES[name] for name in wants(data)})
+    assert timedelta(minutes=1) <= whole(filled) <= timedelta(hours=1)
+    warned = {one.rule for one in check(filled)}
+    assert warned <= {"broad", "not-taken-back", "empty-target-skip"}
+
+
+def test_every_shipped_template_is_taken_by_the_api_as_it_is_rendered() -> None:
+    with moto_server() as address:
+        client = World(address).seed("fis")
+        for file in sorted((ROOT / "fis_templates").iterdir()):
+            doc = load(file)
+            data: Any = doc.data
+            filled: Any = render(doc, {name: VALUES[name] for name in wants(data)})
+            made = client.create_experiment_template(clientToken=file.stem, **filled)["experimentTemplate"]
+            assert {name: made[name] for name in filled} == filled
