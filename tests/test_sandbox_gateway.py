@@ -74,7 +74,6 @@ def test_a_real_key_is_refused_in_each_protocol(world: Booted) -> None:
         ("backup", "start_backup_job", {"BackupVaultName": "a", "ResourceArn": "arn:aws:x", "IamRoleArn": "arn:aws:y"}),
         ("ssm", "start_automation_execution", {"DocumentName": "a"}),
         ("dynamodb", "create_global_table", {"GlobalTableName": "abc", "ReplicationGroup": []}),
-        ("fis", "start_experiment", {"experimentTemplateId": "a"}),
         ("eks", "list_addons", {"clusterName": "a"}),
     ],
 )

@@ -53,6 +53,49 @@ def shift(world: Booted, to: str) -> str:
     return change["ChangeInfo"]["Id"]
 
 
+def experiment(world: Booted, *instances: str, alarm: str = "others", **action: Any) -> str:
+    """Make a template that stops these instances of east for a minute; gives its id."""
+    made = client(world, "fis").create_experiment_template(
+        clientToken=f"{alarm}-{'-'.join(instances)}-{sorted(action)}",
+        description="Stop them",
+        roleArn="arn:aws:iam::111122223333:role/fis",
+        targets={
+            "app": {
+                "resourceType": "aws:ec2:instance",
+                "resourceArns": [f"arn:aws:ec2:us-east-1:111122223333:instance/{one}" for one in instances],
+                "filters": [{"path": "State.Name", "values": ["running"]}],
+                "selectionMode": "ALL",
+            }
+        },
+        actions={
+            "stop": {
+                "actionId": "aws:ec2:stop-instances",
+                "parameters": {"startInstancesAfterDuration": "PT1M"},
+                "targets": {"Instances": "app"},
+                **action,
+            }
+        },
+        stopConditions=[
+            {"source": "aws:cloudwatch:alarm", "value": f"arn:aws:cloudwatch:us-east-1:111122223333:alarm:{alarm}"}
+        ],
+    )
+    return made["experimentTemplate"]["id"]
+
+
+def begun(world: Booted, template: str) -> str:
+    """Start an experiment and wait until its action has begun."""
+    identity = client(world, "fis").start_experiment(clientToken=template, experimentTemplateId=template)
+    name = identity["experiment"]["id"]
+    eventually(lambda: stands(world, name)[1] == "running")
+    return name
+
+
+def stands(world: Booted, name: str) -> tuple[str, str, str]:
+    """Give the state of an experiment, that of its one action, and FIS's reason."""
+    found = client(world, "fis").get_experiment(id=name)["experiment"]
+    return found["state"]["status"], found["actions"]["stop"]["state"]["status"], found["state"].get("reason", "")
+
+
 def in_sync(world: Booted, change: str) -> bool:
     return client(world, "route53").get_change(Id=change)["ChangeInfo"]["Status"] == "INSYNC"
 
@@ -194,6 +237,89 @@ def test_a_site_ordered_away_from_outside_is_lost_and_comes_back(world: Booted) 
     eventually(lambda: database(world, "west")["StatusInfos"][0]["Normal"])
     assert database(world, "west")["DBInstanceStatus"] == "available"
     eventually(lambda: alarms.describe_alarms(AlarmNames=others)["MetricAlarms"][0]["StateValue"] == "OK")
+
+
+def test_an_experiment_really_stops_instances_and_starts_them_again_when_it_is_stopped(world: Booted) -> None:
+    fis, scaling = client(world, "fis"), client(world, "autoscaling")
+    group = {"AutoScalingGroupName": world.sites["east"].asg, "ScalingProcesses": ["HealthCheck"]}
+    scaling.suspend_processes(**group)
+    name = min(members(world, "east"))
+    try:
+        running_ = begun(world, experiment(world, name))
+        eventually(lambda: instance(world, "east", name) == "stopped")
+        assert [name in one for one in state(world, "east")["listening"]].count(True) == 0
+        fis.stop_experiment(id=running_)
+        eventually(lambda: stands(world, running_)[:2] == ("stopped", "stopped"))
+        eventually(lambda: members(world, "east")[name] == WELL and instance(world, "east", name) == "running")
+    finally:
+        scaling.resume_processes(**group)
+
+
+def test_an_alarm_among_the_stop_conditions_ends_an_experiment_and_so_does_the_safety_lever(world: Booted) -> None:
+    fis, scaling, cloudwatch = client(world, "fis"), client(world, "autoscaling"), client(world, "cloudwatch")
+    group = {"AutoScalingGroupName": world.sites["east"].asg, "ScalingProcesses": ["HealthCheck"]}
+    scaling.suspend_processes(**group)
+    metric = {"MetricName": "Errors", "Namespace": "Orders"}
+    cloudwatch.put_metric_alarm(
+        AlarmName="orders-errors",
+        **metric,
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    name = min(members(world, "east"))
+
+    def halted() -> bool:
+        cloudwatch.put_metric_data(Namespace="Orders", MetricData=[{"MetricName": "Errors", "Value": 1.0}])
+        return stands(world, by_alarm)[0] == "stopped"
+
+    lever = {"id": "default", "state": {"status": "engaged", "reason": "a test"}}
+    try:
+        by_alarm = begun(world, experiment(world, name, alarm="orders-errors"))
+        eventually(halted)
+        assert stands(world, by_alarm) == ("stopped", "stopped", "Experiment halted by stop condition.")
+        eventually(lambda: members(world, "east")[name] == WELL and instance(world, "east", name) == "running")
+        by_lever = begun(world, experiment(world, name, alarm="quiet"))
+        assert fis.update_safety_lever_state(**lever)["safetyLever"]["state"]["status"] == "engaged"
+        eventually(lambda: stands(world, by_lever)[0] == "stopped")
+        assert "safety lever" in stands(world, by_lever)[2]
+        never = fis.start_experiment(clientToken="n", experimentTemplateId=experiment(world, name, alarm="quiet"))
+        assert fis.get_experiment(id=never["experiment"]["id"])["experiment"]["state"]["status"] == "cancelled"
+        eventually(lambda: members(world, "east")[name] == WELL and instance(world, "east", name) == "running")
+    finally:
+        fis.update_safety_lever_state(id="default", state={"status": "disengaged", "reason": "over"})
+        scaling.resume_processes(**group)
+
+
+def test_an_experiment_that_is_not_simulated_is_refused_and_one_without_targets_fails(world: Booted) -> None:
+    fis = client(world, "fis")
+    reboot = experiment(world, "i-0", actionId="aws:ec2:reboot-instances", parameters={})
+    with pytest.raises(
+        fis.exceptions.ClientError, match=r"NotImplemented.*stop: nothing here follows from aws:ec2:reboot-inst"
+    ):
+        fis.start_experiment(clientToken="r", experimentTemplateId=reboot)
+    nobody = experiment(world, "i-0")
+    name = fis.start_experiment(clientToken="e", experimentTemplateId=nobody)["experiment"]["id"]
+    eventually(lambda: stands(world, name)[0] == "failed")
+    assert stands(world, name)[2] == "Target resolution returned empty set: app"
+
+
+@pytest.mark.prove
+def test_what_an_experiment_stops_it_starts_again_when_its_time_is_over(world: Booted) -> None:
+    scaling = client(world, "autoscaling")
+    group = {"AutoScalingGroupName": world.sites["east"].asg, "ScalingProcesses": ["HealthCheck"]}
+    scaling.suspend_processes(**group)
+    name = min(members(world, "east"))
+    try:
+        lasts = begun(world, experiment(world, name, description="for a minute"))
+        eventually(lambda: instance(world, "east", name) == "stopped")
+        assert eventually(lambda: stands(world, lasts)[:2] == ("completed", "completed"), within_s=120) > 30
+        eventually(lambda: members(world, "east")[name] == WELL)
+    finally:
+        scaling.resume_processes(**group)
 
 
 def test_a_warm_standby_takes_over_and_the_old_site_becomes_its_replica(world: Booted) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
+from drills.sandbox.experiments import Experiments
 from drills.sandbox.lanes import Lanes
 from drills.sandbox.routing import Choice, choose
 from drills.sandbox.schedules import Schedules
@@ -49,6 +50,7 @@ class Reconciler:
         self.plane = plane
         self.lanes = Lanes(world.clock, world.wake.set)
         self._schedules = Schedules(world, self.lanes)
+        self._experiments = Experiments(world, self.lanes)
         self._running: dict[str, tuple[str, ...]] = {}
         self._served: _Served = _Served()
         self._stop = threading.Event()
@@ -79,6 +81,7 @@ class Reconciler:
             self._act(self.world.sites[name], want)
         self._serve_names()
         self._schedules.fire_due()
+        self._experiments.turn()
         with self.world.cloud.lock:
             write_back(self.world)
 

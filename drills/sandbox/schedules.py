@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.clock import NS
-from drills.sandbox.wire import SECRET
+from drills.sandbox.inside import client
 from drills.services.aws_model import method_name, service_model
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS: Final = 60
 _SDK: Final = ":scheduler:::aws-sdk:"
-_TIMEOUT_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +118,7 @@ class Schedules:
         self._world.effects.add("", what, detail)
 
     def _call(self, one: ScheduleView) -> None:
-        import boto3
-        from botocore.config import Config
-
         service, _, operation = one.target.partition(_SDK)[2].partition(":")
         names = {str(name).lower(): str(name) for name in service_model(service).operation_names}
-        client = cast("Any", boto3).client(
-            service,
-            region_name=one.region,
-            endpoint_url=self._world.endpoint,
-            aws_access_key_id=one.account,
-            aws_secret_access_key=SECRET,
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=_TIMEOUT_S, connect_timeout=_TIMEOUT_S),
-        )
-        getattr(client, method_name(names[operation.lower()]))(**json.loads(one.input))
+        made = client(self._world, service, one.account, one.region)
+        getattr(made, method_name(names[operation.lower()]))(**json.loads(one.input))

@@ -177,6 +177,8 @@ class World:
     """Where the PostgreSQL of each site is reached."""
     changes: OrderedDict[str, Change] = field(default_factory=OrderedDict[str, Change])
     health: dict[str, Health] = field(default_factory=dict[str, Health])
+    levers: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict[tuple[str, str], tuple[str, str]])
+    """The safety lever of FIS, by account and region, once it was moved: its state, and why."""
     wake: threading.Event = field(default_factory=threading.Event)
     trouble: str = ""
     """Why the last turn of the reconcile loop failed; empty when it did not."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from drills.sandbox.state import World
     from drills.sandbox.wire import Call
 
-_FILES = ("autoscaling", "ec2", "rds", "route53", "sts", "unsimulated")
+_FILES = ("autoscaling", "ec2", "fis", "rds", "route53", "sts", "unsimulated")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,6 @@ UNSIMULATED: dict[str, dict[str, str]] = {
         "CreateGlobalTable": "no item is replicated",
     },
     "s3": {"PutBucketReplication": "the rule is kept and no object is replicated"},
-    "fis": {"StartExperiment": "the experiment would complete without touching its targets"},
     "ssm": {"SendCommand": "the command would succeed without being run"},
     "elbv2": {"DescribeTargetHealth": "the targets' health is not checked"},
     "cloudwatch": {
