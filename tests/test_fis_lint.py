@@ -227,6 +227,7 @@ def test_the_first_effect_that_fis_takes_back_is_found_behind_what_stands_before
     assert heals_after(changed(*ACTION, "actionId", to="aws:ec2:reboot-instances")) == timedelta()
     assert heals_after(changed(*ACTION, "actionId", to="aws:new:thing")) == timedelta()
     assert heals_after(changed("actions", to={"wait": WAIT})) is None
+    assert heals_after(changed("actions", to={"delay": LATENCY})) == timedelta(minutes=5)
 
 
 def test_what_nothing_takes_back_is_named() -> None:

@@ -11,7 +11,7 @@ from drills.durations import show
 from drills.fis.catalogue import Heals, actions
 from drills.fis.finding import Finding, near, warning
 from drills.fis.template import LONGEST, SHORTEST, duration, table, texts
-from drills.fis.timing import cycle, takes_back, whole
+from drills.fis.timing import cycle, on_host, takes_back, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,14 +138,15 @@ def _command(template: Template, where: Where, given: Table) -> Iterator[Finding
     if isinstance(held, str):
         yield Finding((*where, "documentParameters"), "document-parameters", held)
         return
-    seconds = held.get("DurationSeconds")
-    if action_lasts is None or not str(seconds).isdigit():
+    on_the_host = on_host(given)
+    if action_lasts is None or on_the_host is None:
         return
+    seconds = f"{on_the_host.total_seconds():.0f}"
     told = f"the command lasts {seconds} s on the host and the action {action_lasts.total_seconds():.0f} s"
-    if timedelta(seconds=int(str(seconds))) > action_lasts:
+    if on_the_host > action_lasts:
         mend = "FIS would cut it short and call it completed; make duration longer than DurationSeconds"
         yield Finding((*where, "duration"), "command-duration", f"{told}: {mend}")
-    elif timedelta(seconds=int(str(seconds))) == action_lasts:
+    elif on_the_host == action_lasts:
         told = f"{told}, the same: a command that begins late is cut short; make duration a minute longer"
         yield warning((*where, "duration"), "command-duration", told)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from drills.fis.catalogue import FisAction, Heals, actions
 from drills.fis.template import duration, table, tables, texts
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from drills.fis.template import Table
+
+
+_SECONDS: Final = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,17 @@ class Span:
 def lasts(action: FisAction, given: Table) -> timedelta:
     """Give how long an action lasts by its parameters; nothing where none of them says so."""
     return duration(given.get(action.lasts)) or timedelta()
+
+
+def on_host(given: Table) -> timedelta | None:
+    """Give how long a command of Systems Manager lasts on the host, by the parameters of its action; None: unknown."""
+    text = given.get("documentParameters")
+    try:
+        held: object = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    seconds = str(cast("Table", held).get("DurationSeconds", "")) if isinstance(held, dict) else ""
+    return timedelta(seconds=int(seconds)) if _SECONDS.fullmatch(seconds) else None
 
 
 def cycle(template: Table) -> tuple[str, ...]:
@@ -77,7 +93,11 @@ def _healed(given: Table, span: Span) -> timedelta | None:
     if known is None or known.heals is Heals.ITSELF:
         return span.begins
     healed = known.heals is Heals.FIS or (known.heals is Heals.LASTS and takes_back(known, given))
-    return span.ends if healed else None
+    if not healed:
+        return None
+    # A command ends on its host when its own time is over, however long the action watches it.
+    held = on_host(table(given.get("parameters")))
+    return span.ends if held is None else min(span.ends, span.begins + held)
 
 
 def takes_back(action: FisAction, given: Table) -> bool:
