@@ -58,7 +58,7 @@ def test_force_restores_what_somebody_else_changed_and_shows_it_first(world: Wor
     assert (world.sizes(asg), world.shares(zone, name)) == changed
     state = read_drill(folder)[1]
     assert {found.step.id for found in state.progress.values() if found.left_alone} == {"scale", "shift", "halt"}
-    assert "drills undo DRILL scale --force" in state.progress["scale"].undo_detail
+    assert f"drills undo {state.drill} scale --force" in state.progress["scale"].undo_detail
     again = elsewhere(tmp_path / "there", "undo", str(folder))
     assert "left alone: scale, shift, halt; --force restores it" in again.stderr
 

@@ -92,9 +92,10 @@ def undo(
 
 
 def _past(one: Progress) -> str:
-    told = [f"before: {dict(one.before or {})}"]
-    told += [f"ours: {dict(one.receipt)}"] if one.receipt is not None else []
-    return "; ".join([*told, *([f"left alone since: {one.undo_detail}"] if one.left_alone else [])])
+    from drills.engine.changing import brief
+
+    told = [f"before: {brief(one.before)}"] if one.before is not None else []
+    return "; ".join([*told, *([f"ours: {brief(one.receipt)}"] if one.receipt is not None else [])])
 
 
 def _take_over(folder: Path, output: str, *, takeover: bool) -> None:

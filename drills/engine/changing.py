@@ -58,6 +58,11 @@ class Bench(Protocol):
     warden: Warden
     deadman: DeadMan
 
+    @property
+    def drill(self) -> str:
+        """The drill's name."""
+        ...
+
     def build(self, step: Step) -> Any:
         """Build the work of a step, with the outputs of those before it."""
         ...
@@ -217,13 +222,14 @@ class Changes:
             by_hand = work.by_hand(before)
             with self._after_the_change(step):
                 undone = self._undo(step, work, before, one)
+                seen = ""
                 if undone.left_alone is None:
-                    self._await_restored(step, work, before, token)
+                    seen = f"; seen back: {self._await_restored(step, work, before, token)}"
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the step stays owed and is shown
             self._bench.tell(ev.UndoFailed(step.id, f"{type(error).__name__}: {error}", by_hand))
             return
         self._bench.tell(
-            ev.Undid(step.id, undone.detail, _left(undone, one, by_hand, force=isinstance(work, Restorable)))
+            ev.Undid(step.id, f"{undone.detail}{seen}", _left(undone, one, by_hand, self._bench.drill, work))
         )
         self._bench.deadman.disarm(step)
 
@@ -244,18 +250,19 @@ class Changes:
         if one.force and isinstance(work, Restorable):
             read = self._bench.read(step)
             now = self._bench.look(step, lambda: work.restored(read, before))
-            ours = _brief(one.receipt) if one.receipt is not None else "not known"
-            self._bench.tell(ev.Forced(step.id, _brief(before), ours, now.detail))
+            ours = brief(one.receipt) if one.receipt is not None else "not known"
+            self._bench.tell(ev.Forced(step.id, brief(before), ours, now.detail))
             return self._bench.tried(step, lambda: work.restore(aws, before), patience)
         return self._bench.tried(step, lambda: work.undo(aws, before, one.receipt), patience)
 
-    def _await_restored(self, step: Step, work: Reversible, before: Before, token: Token) -> None:
+    def _await_restored(self, step: Step, work: Reversible, before: Before, token: Token) -> str:
+        """Look until what was captured is back, and give what was seen."""
         aws = self._bench.read(step)
         begun = self._bench.clock.now()
         while True:
             seen = self._bench.look(step, lambda: work.restored(aws, before))
             if seen.ok is True:
-                return
+                return seen.detail
             if self._bench.clock.now().since(begun) >= RESTORED_WITHIN_S:
                 raise Unanswered(f"taken back, but not seen as before within {RESTORED_WITHIN_S:.0f} s: {seen.detail}")
             token.wait(RESTORED_EVERY_S)
@@ -264,18 +271,18 @@ class Changes:
         self._bench.tell(ev.Ended(step.id, outcome, detail))
 
 
-def _left(undone: Undone, one: Progress, by_hand: tuple[str, ...], *, force: bool) -> str | None:
+def _left(undone: Undone, one: Progress, by_hand: tuple[str, ...], drill: str, work: object) -> str | None:
     """Say of what somebody else changed since: what is there now, what was before, what we made, and the way back."""
     if undone.left_alone is None:
         return None
-    ours = f"; ours: {_brief(one.receipt)}" if one.receipt is not None else ""
-    ways = [f"`drills undo DRILL {one.step.id} --force`"] if force else []
+    ours = f"; ours: {brief(one.receipt)}" if one.receipt is not None else ""
+    ways = [f"`drills undo {drill} {one.step.id} --force`"] if isinstance(work, Restorable) else []
     ways += [" ; ".join(by_hand)] if by_hand else []
     anyway = f"; to restore it anyway: {', or '.join(ways)}" if ways else ""
-    return f"now: {undone.left_alone}; before: {_brief(one.before or Before())}{ours}{anyway}"
+    return f"now: {undone.left_alone}; before: {brief(one.before or Before())}{ours}{anyway}"
 
 
-def _brief(facts: Facts) -> str:
+def brief(facts: Facts) -> str:
     """Write facts in one bearable line."""
     text = ", ".join(f"{name} {value}" for name, value in facts.items())
     return text if len(text) <= LONGEST_FACTS else f"{text[: LONGEST_FACTS - 3]}..."

@@ -399,6 +399,11 @@ class Workshop:
 
     # -- the small parts -----------------------------------------------------------------------------------
 
+    @property
+    def drill(self) -> str:
+        """The drill's name."""
+        return self._state.drill
+
     def build(self, step: Step) -> Any:
         """Build the work of a step, with the outputs of those before it."""
         params = bind_outputs(step.params, _Outputs(self._state))

@@ -238,7 +238,8 @@ def _step(one: Progress) -> StepResult:
 
 def _undone(events: Sequence[ev.Event]) -> tuple[UndoResult, ...]:
     bodies = [event.body for event in events]
-    return tuple(UndoResult(one.step, one.detail, one.left_alone or "") for one in bodies if isinstance(one, ev.Undid))
+    last = {one.step: one for one in bodies if isinstance(one, ev.Undid)}  # a forced undo makes good what was left
+    return tuple(UndoResult(one.step, one.detail, one.left_alone or "") for one in last.values())
 
 
 def _remains(state: State, drill: str) -> tuple[Remains, ...]:

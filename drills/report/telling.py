@@ -243,7 +243,7 @@ def _disarm_failed(body: ev.DisarmFailed, *_: object) -> str:
 @tell.register(ev.Undid)
 def _undid(body: ev.Undid, *_: object) -> str:
     if body.left_alone:
-        return _with(f"step {body.step}: LEFT ALONE", body.left_alone)
+        return f"step {body.step}: LEFT ALONE: {body.left_alone}"  # whole: it ends with what a person may do
     return _with(f"step {body.step}: undone", body.detail)
 
 
