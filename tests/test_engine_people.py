@@ -74,6 +74,8 @@ def test_a_quorum_is_of_different_people_and_one_no_is_a_no() -> None:
     state = driven(question, (YES, "anna@a"), (YES, "ben@b"))
     assert state.progress["b"].status is Status.DONE
     assert state.progress["go"].detail == "approved by anna@a, ben@b"
+    twice = driven(question, (YES, "anna@a"), (YES, "anna@a"), (YES, "ben@b"))
+    assert twice.progress["go"].detail == "approved by anna@a, ben@b"
     assert driven(question, (YES, "anna@a"), (NO, "ben@b")).progress["go"].detail == "rejected by ben@b"
 
 

@@ -19,7 +19,7 @@ from report_drills import ESCAPES, failover, keep, simulate, states
 
 from drills.cli import glance
 from drills.engine.plan import Mode, OnFailure, Plan
-from drills.engine.state import State
+from drills.engine.state import State, fold
 from drills.report import paint, standing
 from drills.report.ask import interrupt_prompt, question
 from drills.report.live import Listener
@@ -27,6 +27,8 @@ from drills.testing import FakeClock, Script, plan, step
 from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.events import Word
+from drills.timeline.facts import Facts
+from drills.work import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -196,6 +198,30 @@ def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.Monk
     assert line.startswith(" ▸ promote")
     assert " of 3m" in line
     assert all(len(one.rstrip()) <= 80 for one in drawn.splitlines())
+
+
+def test_a_question_stands_whole_on_the_screen_and_not_in_one_line_that_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    params = Facts(question="Shall users go to the other site now?")
+    pinned = plan(step("go", Kind.OPERATOR, params=params, show=("data_at_risk", "if_no")))
+    shown = Facts(data_at_risk="predicted by lag: 12 s behind " + "and more " * 8, if_no="the drill is aborted at once")
+    bodies = (ev.Opened("a-drill", "test", "me", codec.dump(pinned)), ev.Asked("go", shown))
+    events = [ev.Event(number, FakeClock().now(), body) for number, body in enumerate(bodies, 1)]
+    with terminal() as (hand, stream):
+        listener = Listener(stream, clock=FakeClock())
+        listener(events, fold(pinned, events))
+        until, drawn = time.monotonic() + 10, ""
+        while "drills reject go" not in drawn and time.monotonic() < until:
+            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
+            drawn += ESCAPES.sub("", read_all(hand))
+        listener.close()
+    lines = [one.strip() for one in drawn.splitlines()]
+    assert "go ASKS: Shall users go to the other site now?" in lines
+    assert "if_no: the drill is aborted at once" in lines
+    assert "and more and more" in drawn
+    assert "…" not in drawn[drawn.index("go ASKS") : drawn.index("drills reject go")]
 
 
 class Broken(io.StringIO):

@@ -316,7 +316,7 @@ class State:
         else:
             one.said_yes = (*one.said_yes, body.by)
             if sandbox or people.enough(one.step, self.plan.mode, one.said_yes):
-                together = f"by {', '.join(one.said_yes)}" if len(one.said_yes) > 1 else said
+                together = f"by {', '.join(dict.fromkeys(one.said_yes))}" if len(one.said_yes) > 1 else said
                 self._end(at, one, Status.DONE, f"approved {together}")
             else:
                 one.detail = f"{people.different(one.said_yes)} of {people.wanted(one.step)} have approved: {said}"

@@ -19,7 +19,7 @@ from drills.engine.progress import TERMINAL, Status
 from drills.report import figures, paint, standing, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
@@ -100,7 +100,7 @@ class Screen:
         lines: list[RenderableType] = [head]
         lines += [countdown] if (countdown := _countdown(state, now)) is not None else []
         lines += self._steps(now)
-        lines += [Text(text, style="bold yellow", overflow="ellipsis", no_wrap=True) for text in _wants(state)]
+        lines += [Text(text, style="bold yellow", overflow="fold") for text in _wants(state)]
         lines.append(Text(self._latest, style="dim", no_wrap=True, overflow="ellipsis"))
         return lines
 
@@ -207,8 +207,13 @@ def _wants(state: State) -> list[str]:
         return [f"decide: {', '.join(sorted(state.held_for))} (`drills retry`, `skip`, `resolve`, `abort`)"]
     if not state.plan.ask:
         return []
-    return [
-        f"{one.step.id} asks; `drills approve {one.step.id}` or `drills reject {one.step.id}` elsewhere: {one.step.say}"
-        + "".join(f"; {name}: {value}" for name, value in one.shown.items())
-        for one in standing.asking(state)
-    ]
+    return [line for one in standing.asking(state) for line in _question(state, one)]
+
+
+def _question(state: State, one: Progress) -> Iterator[str]:
+    """Put the whole question before whoever has to answer it: each thing that it shows on a line of its own."""
+    name = one.step.id
+    asked = telling.question(one.step)
+    yield f"{name} ASKS{telling.who(state, one.step)}{f': {asked}' if asked else ''}"
+    yield from (f"   {what}: {value}" for what, value in one.shown.items())
+    yield f"   in another terminal: `drills approve {name}` or `drills reject {name}`, with --note"

@@ -158,15 +158,21 @@ def _asked(body: ev.Asked, _: Stamp, state: State) -> str:
         how = short(step.by_hand) if step.by_hand else f"{step.uses} at {step.place}"
         told = f"{short(step.say)} " if step.say else ""
         return f"step {body.step}: FOR PEOPLE: {told}({how}); ends when seen done, or by `drills approve {body.step}`"
-    said = f": {short(step.say)}" if step.say else ""
+    said = f": {short(question(step))}" if question(step) else ""
     said += "".join(f"; {name}: {value}" for name, value in body.shown.items())
     if not state.plan.ask:
         return f"step {body.step}: asks{said} (the rehearsal answers itself)"
-    who = _who(state, step)
-    return f"step {body.step}: ASKS{who}{said} (`drills approve {body.step}` or `drills reject {body.step}`)"
+    return (
+        f"step {body.step}: ASKS{who(state, step)}{said} (`drills approve {body.step}` or `drills reject {body.step}`)"
+    )
 
 
-def _who(state: State, step: Step) -> str:
+def question(step: Step) -> str:
+    """Give what a person is asked, or asked to do: as its fields say, else what the step says."""
+    return str(step.params.get("question") or step.params.get("do") or step.say)
+
+
+def who(state: State, step: Step) -> str:
     """Say whose answers a question waits for, where not anybody's will do."""
     if state.plan.mode is Mode.INCIDENT:
         return ""
