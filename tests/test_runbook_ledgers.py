@@ -40,7 +40,7 @@ sites:
 places: {spare: {account: "111122223333", region: eu-west-1}}
 """
 ALL = """\
-    - {id: orders, sql: {write: "${from.dsn}", read: "${to.dsn}"}}
+    - {id: orders, sql: {write: "${from.dsn}", read: "${to.dsn}"}, peak_per_s: 400}
     - {id: carts, dynamodb: {table: carts}, every_write: true}
     - {id: copies, dynamodb: {table: carts, read_table: carts-copy, write_at: to, read_at: spare}, ordered: true}
     - {id: invoices, s3: {bucket: "${from.bucket}", read_bucket: "${to.bucket}", prefix: m/}, every: 200ms}
@@ -76,7 +76,7 @@ def test_every_store_is_bound_to_its_sites_and_secrets_stay_references(tmp_path:
     plan = planned(tmp_path, ALL)
     api = Options(headers=(Header("Authorization", "env:TOKEN"),))
     assert plan.data == (
-        DataWatch("orders", "sql", "env:EAST", "env:WEST"),
+        DataWatch("orders", "sql", "env:EAST", "env:WEST", peak_per_s=400.0),
         DataWatch(
             "carts", "dynamodb", "carts", "carts", ordered=False, every_write=True, write_at="east", read_at="west"
         ),
@@ -112,6 +112,7 @@ def test_permissions_of_markers_stand_where_they_are_needed(tmp_path: Path) -> N
         ("{id: a, dynamodb: {table: t, write_at: east}}", "write from or to: a runbook is written against directions"),
         ('{id: a, sqs: {queue: "${from.qeue}"}}', "ledgers.yaml:6: ${from.qeue}: site east of environment"),
         ("{id: a, http: {write: x, read: y, method: GET}}", "ledgers.yaml:6: "),
+        ("{id: a, sqs: {queue: q}, peak_per_s: 0}", "ledgers.yaml:6: peak_per_s: "),
     ],
 )  # fmt: skip
 def test_what_is_written_wrongly_is_told_by_line_and_with_the_repair(tmp_path: Path, line: str, told: str) -> None:

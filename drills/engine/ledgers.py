@@ -37,6 +37,7 @@ def _watch(one: Data, where: Where, binder: Binder) -> DataWatch:
         write_at=binder.site(aws.write_at, (*here, "write_at")) if aws else "",
         read_at=binder.site(aws.read_at, (*here, "read_at")) if aws else "",
         options=_options(one, where, binder),
+        peak_per_s=one.peak_per_s,
     )
 
 

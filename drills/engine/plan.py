@@ -161,7 +161,8 @@ class DataWatch:
     """One marker ledger: a writer on ``write`` (the old primary) and a reader on ``read`` (the survivor). Seconds.
 
     ``store`` is the kind of store; those in AWS also have the names of the places they are written and read at.
-    ``ordered``: it keeps one ordered log. ``every_write``: markers are all the writes there are.
+    ``ordered``: it keeps one ordered log. ``every_write``: markers are all the writes there are. ``peak_per_s``: the
+    declared peak of real writes.
     """
 
     id: str
@@ -175,6 +176,7 @@ class DataWatch:
     write_at: str = ""
     read_at: str = ""
     options: Options = field(default_factory=Options)
+    peak_per_s: float | None = None
 
     def references(self) -> tuple[str, ...]:
         """Give every text of it that may be a reference to a secret."""

@@ -182,7 +182,7 @@ def _ledger(watch: DataWatch, paths: list[Path]) -> Ledger:
         ordered=watch.ordered,
         every_write=watch.every_write,
     )
-    return Ledger(read_header(paths[0]), book)
+    return Ledger(read_header(paths[0]), book, watch.peak_per_s)
 
 
 def _moments(state: State, clock: str) -> Iterator[Moment]:

@@ -96,7 +96,8 @@ class Data(Written):
 
     ``ordered``: the store keeps one ordered log, so that what is present bounds what is lost; true of SQL and Redis,
     and of others only if you say so. ``every_write``: nothing but the markers is written to it, so that each
-    acknowledged write is compared.
+    acknowledged write is compared. ``peak_per_s``: the writes a second that the real service makes at its peak,
+    printed beside the rate that the drill exercised.
     """
 
     model_config = ConfigDict(json_schema_extra=_one_store)
@@ -112,6 +113,7 @@ class Data(Written):
     timeout: Span = timedelta(seconds=1)
     ordered: bool | None = None
     every_write: bool = False
+    peak_per_s: float | None = Field(default=None, gt=0, le=1e9)
 
     @model_validator(mode="after")
     def _exactly_one_store(self) -> Data:
