@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -32,6 +34,7 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": f"{CANARY}/secret+access/key",
     "AWS_SESSION_TOKEN": f"{CANARY}-session-token==",
 }
+EXTERNAL_ID = f"{CANARY}-external-id"
 MARKS = tuple(
     mark.encode()
     for word in (CANARY, PASSWORD)
@@ -97,15 +100,17 @@ def test_no_secret_is_left_behind_by_a_drill(
     dsn: str,
     watched: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    at = world.place.name
-    given = {"place": at, "params": Facts(dsn=dsn), "timeout_s": 1.0, "every_s": 0.2}
+    role = f"arn:aws:iam::{world.place.account}:role/drills"
+    place = replace(world.place, role=role, external_id="env:ORDERS_EXTERNAL_ID")
+    at = place.name
+    given = {"place": at, "params": Facts(dsn=dsn), "timeout_s": 2.5, "every_s": 0.2}
     pinned = plan(
         step("refused", Kind.PROBE, uses="sql.writes_refused", **given),
         step("nothing", Kind.ACTION, "refused", uses="flow.nothing", place=at),
         step("writer", Kind.PROBE, "nothing", uses="sql.accepts_writes", **given),
         step("lag", Kind.PROBE, section=Section.AFTER, uses="sql.replicating", **given),
         mode=Mode.REHEARSE,
-        places=(world.place,),
+        places=(place,),
         to_site=at,
         from_site=at,
         data=(DataWatch("orders", "sql", dsn, dsn, every_s=0.2, timeout_s=0.5),) if watched else (),
@@ -118,6 +123,7 @@ def test_no_secret_is_left_behind_by_a_drill(
         **os.environ,
         **CREDENTIALS,
         "ORDERS_DSN": DSN,
+        "ORDERS_EXTERNAL_ID": EXTERNAL_ID,
         "PYTHONPATH": str(TESTS),
         "DRILLS_HOME": str(tmp_path),
     }
@@ -129,13 +135,17 @@ def test_no_secret_is_left_behind_by_a_drill(
         ("show", "--output", "json"),
         ("report", "--format", "md"),
         ("report", "--format", "json"),
+        ("report", "--format", "text"),
         ("verify",),
         ("undo",),
+        ("export", "--to", str(tmp_path / "pack.zip")),
     ):
         answer = ran(words[0], "drill", *words[1:])
         assert not answer.crash
         left += found((answer.out + answer.err).encode(), " ".join(words))
         said += answer.out
+    assert dsn.startswith("env:") or external_id() == EXTERNAL_ID
+    shutil.unpack_archive(tmp_path / "pack.zip", tmp_path / "unpacked")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert "127.0.0.1" in said, "the server behind the secret was spoken to"
     assert not watched or (tmp_path / "drill" / "observers").is_dir()
@@ -144,7 +154,84 @@ def test_no_secret_is_left_behind_by_a_drill(
     assert sorted(set(left)) == []
 
 
+def external_id() -> str:
+    """Give the external id that STS was last asked with."""
+    from moto.sts.models import sts_backends
+
+    return sts_backends["123456789012"]["aws"].assumed_roles[-1].external_id
+
+
 def test_what_is_looked_for_would_be_found() -> None:
     for text in (DSN, KEYWORDS, PASSWORD, *CREDENTIALS.values()):
         assert found(text.encode(), "here") or text == CREDENTIALS["AWS_ACCESS_KEY_ID"]
     assert found(base64.b64encode(PASSWORD.encode()), "here")
+
+
+def foreign_environments() -> bytes:
+    """Give the environments of all processes that run as another user, whom we do not trust with secrets."""
+    found: list[bytes] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if entry.stat().st_uid != os.geteuid():
+                found.append((entry / "environ").read_bytes())
+        except OSError:
+            continue
+    return b"\n".join(found)
+
+
+@pytest.mark.prove
+@pytest.mark.sandbox
+@pytest.mark.timeout(240)
+def test_no_secret_is_left_behind_by_a_whole_rehearsal(tmp_path: Path) -> None:
+    from test_runtime_sandbox import ROOT, command, runbook
+
+    home = tmp_path / "home"
+    home.mkdir()
+    text = (ROOT / "environments" / "sandbox.yaml").read_text(encoding="utf-8")
+    for site in ("east", "west"):
+        text = text.replace('dsn: "${sandbox.dsn}"', f"dsn: env:{site.upper()}_DSN", 1)
+    (tmp_path / "sandbox.yaml").write_text(text, encoding="utf-8")
+    variables = {**os.environ, **CREDENTIALS, "DRILLS_HOME": str(home)}
+    said, left = b"", list[str]()
+
+    def drills(*words: str) -> None:
+        nonlocal said
+        with (tmp_path / "out").open("ab+") as out:
+            process = subprocess.Popen(
+                command(*words), env=variables, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            )
+            while process.poll() is None:
+                left.extend(found(command_lines(), "a command line"))
+                left.extend(found(foreign_environments(), "the environment of another user's process"))
+                SystemClock().sleep(0.05)
+        said = (tmp_path / "out").read_bytes()
+        assert process.returncode == 0, said[-2000:]
+
+    drills("sandbox", "up")
+    try:
+        facts = json.loads((home / "sandboxes" / "default" / "sandbox.json").read_text(encoding="utf-8"))
+        for name, site in facts["sites"].items():
+            before, at, after = site["dsn"].partition("@")
+            user = before.partition(":")[0] + ":" + before.partition(":")[2].partition(":")[0]
+            variables[f"{name.upper()}_DSN"] = f"{user}:{quote(PASSWORD, safe='')}{at}{after}"
+        drills("rehearse", runbook(home), "--env", str(tmp_path / "sandbox.yaml"), "--in", "default")
+        for words in (
+            ("show",),
+            ("show", "--output", "json"),
+            *(("report", "--format", form) for form in ("text", "md", "json")),
+            ("verify",),
+            ("history",),
+            ("status",),
+            ("export", "--to", str(home / "pack.zip")),
+        ):
+            drills(*words)
+    finally:
+        drills("sandbox", "down")
+    shutil.unpack_archive(home / "pack.zip", home / "unpacked")
+    left += found(said, "what it said")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        left += found(path.read_bytes(), str(path.relative_to(tmp_path)))
+    assert b"MET: every objective was met" in said
+    assert sorted(set(left)) == []

@@ -18,6 +18,7 @@ from drills.aws.classify import classify, error_code
 from drills.aws.identity import Lasting, lasting
 from drills.aws.models import loader
 from drills.aws.narrow import Narrowed, Needed, narrow
+from drills.aws.secrets import of_environment
 from drills.errors import Busy, Rejected, Unanswered, WorkError
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ class Holder:
         name = _NAME.sub("-", self._terms.session_name)[:64].ljust(2, "-")
         asked: dict[str, Any] = {"RoleArn": role, "RoleSessionName": name, "DurationSeconds": ROLE_LASTS_S}
         if self._place.external_id:
-            asked["ExternalId"] = self._place.external_id
+            asked["ExternalId"] = of_environment(self._place.external_id)
         if self._place.source_identity:
             asked["SourceIdentity"] = self._place.source_identity
         return asked

@@ -20,6 +20,6 @@ class Place:
     resolver: str | None = None
     access_key: str | None = None
     external_id: str | None = None
-    """What the role's trust policy asks for (``sts:ExternalId``)."""
+    """What the role's trust policy asks for (``sts:ExternalId``), or ``env:NAME`` for a variable that holds it."""
     source_identity: str | None = None
     """Who stands behind the session, in CloudTrail for as long as it lasts (``sts:SourceIdentity``)."""

@@ -32,6 +32,21 @@ def is_reference(text: str) -> bool:
     return text.startswith(SCHEMES)
 
 
+def of_environment(reference: str) -> str:
+    """Give what ``env:NAME`` stands for, concealed from the log; a text that is no such reference as it is.
+
+    Raises ``Rejected`` when the variable is not set.
+    """
+    scheme, _, name = reference.partition(":")
+    if scheme != "env":
+        return reference
+    value = os.environ.get(name)
+    if value is None:
+        raise Rejected(f"the secret env:{name} is not there: set the variable {name}")
+    conceal(value)
+    return value
+
+
 class Secrets:
     """Resolves references with the clients of one place. Safe to use from many threads."""
 
@@ -69,10 +84,7 @@ class Secrets:
     def _ask(self, reference: str) -> str:
         scheme, _, name = reference.partition(":")
         if scheme == "env":
-            value = os.environ.get(name)
-            if value is None:
-                raise Rejected(f"the secret env:{name} is not there: set the variable {name}")
-            return value
+            return of_environment(reference)
         if scheme == "ssm":
             ssm: SSMClient = self._client("ssm")
             return ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"].get("Value", "")

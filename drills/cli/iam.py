@@ -80,6 +80,8 @@ def _text(one: RolePolicies) -> Iterator[str]:
 def _trusted(plan: Plan) -> tuple[str, str | None]:
     account = next(iter(plan.places)).account
     external = next((place.external_id for place in plan.places if place.external_id), None)
+    if external is not None and external.startswith("env:"):
+        external = f"WHAT-{external.removeprefix('env:')}-HOLDS"
     return f"arn:aws:iam::{account}:role/WHO-MAY-DRILL", external
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from drills.runbook.availability import Availability
 from drills.runbook.fields import Account, GroupName, Name, Region, Role, Scalar, SessionWord, Span, Text, Wait, Written
@@ -29,6 +29,14 @@ class Spot(Written):
     role: Role | None = None
     external_id: SessionWord | None = None
     source_identity: SessionWord | None = None
+
+    @field_validator("external_id")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        """Refuse a reference that could be read only with the credentials it is for."""
+        if text is not None and text.startswith(("ssm:", "secretsmanager:")):
+            raise ValueError("is needed before there are credentials to read it with; write env:NAME, or the id itself")
+        return text
 
 
 class BreakGlass(Written):
