@@ -33,29 +33,40 @@ def stop(*, everything: bool, clear: bool, environment: str, why: str) -> None:
     The flag stands on this machine, where every drill sees it within a second, and in each account of the
     environments in environments/ (or of the one named), in its home region, where drills of other machines see it.
     """
-    from drills.aws.sessions import Accounts
-    from drills.clock import SystemClock
-    from drills.engine.halt import Halt
     from drills.runtime import stops
-    from drills.runtime.inbox import person
 
     if everything == clear:
         raise Usage("say `drills stop --all` to stop all drills, or `drills stop --clear` to lift it")
-    accounts = Accounts()
     if clear:
+        from drills.aws.sessions import Accounts
+
+        accounts = Accounts()
         raised = stops.placed_here(environment)
         there = stops.clear_here(environment)
         click.echo(f"{_what(environment)}: {'lifted' if there else 'was not set'} on this machine")
         places = _distinct((*raised, *_places(environment)))
         _each(places, lambda place: _cleared(accounts, place, environment))
         return
-    places = _distinct((*_places(environment), *_running(environment)))
-    at = SystemClock().now().iso()
-    halt = Halt(person(), at, why, environment, places)
+    _stop(environment, why)
+    click.echo(f"lift it with `drills stop --clear{f' --env {environment}' if environment else ''}`")
+
+
+def _stop(environment: str, why: str) -> None:
+    """Set the flag here, before anything is read or imported that could keep it waiting; then everywhere else."""
+    from drills.clock import SystemClock
+    from drills.engine.halt import Halt
+    from drills.runtime import stops
+    from drills.runtime.inbox import person
+
+    halt = Halt(person(), SystemClock().now().iso(), why, environment)
     stops.raise_here(halt)
     click.echo(f"{_what(environment)}: set on this machine; drills that run here turn back now")
+    from drills.aws.sessions import Accounts
+
+    accounts = Accounts()
+    places = _distinct((*_places(environment), *_running(environment)))
+    stops.raise_here(Halt(halt.by, halt.at, why, environment, places))
     _each(places, lambda place: _raised(accounts, place, halt))
-    click.echo(f"lift it with `drills stop --clear{f' --env {environment}' if environment else ''}`")
 
 
 def _what(environment: str) -> str:
