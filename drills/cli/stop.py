@@ -11,6 +11,7 @@ from drills.errors import DrillsError, Invalid, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from drills.aws.place import Place
     from drills.aws.sessions import Accounts
@@ -53,18 +54,20 @@ def stop(*, everything: bool, clear: bool, environment: str, why: str) -> None:
 
 def _stop(environment: str, why: str) -> None:
     """Set the flag here, before anything is read or imported that could keep it waiting; then everywhere else."""
+    from drills.cli import folders
     from drills.clock import SystemClock
     from drills.engine.halt import Halt
     from drills.runtime import stops
     from drills.runtime.inbox import person
 
+    running = [folder for folder in folders.every() if folders.driven(folder)]  # once they see the flag they end
     halt = Halt(person(), SystemClock().now().iso(), why, environment)
     stops.raise_here(halt)
     click.echo(f"{_what(environment)}: set on this machine; drills that run here turn back now")
     from drills.aws.sessions import Accounts
 
     accounts = Accounts()
-    places = _distinct((*_places(environment), *_running(environment)))
+    places = _distinct((*_places(environment), *_running(environment, running)))
     stops.raise_here(Halt(halt.by, halt.at, why, environment, places))
     _each(places, lambda place: _raised(accounts, place, halt))
 
@@ -138,14 +141,12 @@ def _environments(environment: str) -> list[LoadedEnvironment]:
     return loaded
 
 
-def _running(environment: str) -> list[Place]:
+def _running(environment: str, driven: Iterable[Path]) -> list[Place]:
     """Give the home places of the drills that run here, sandboxes too: what they bind may stand in no file here."""
     from drills.cli import folders
 
     found: list[Place] = []
-    for folder in folders.every():
-        if not folders.driven(folder):
-            continue
+    for folder in driven:
         try:
             plan = folders.read(folder).state.plan
         except DrillsError:
