@@ -233,3 +233,32 @@ def test_a_plan_says_what_has_no_dead_man_and_a_role_is_asked_for(tmp_path: Path
     told = refused.output + str(refused.exception)
     assert "planned.yaml:4: " in told
     assert "dead_man needs a role" in told
+
+
+def test_a_point_that_aws_refused_leaves_the_changes_before_it_watched_again_until_they_are_taken_back(
+    world: World, tmp_path: Path
+) -> None:
+    fields = Facts(
+        service="rds",
+        operation="RebootDBInstance",
+        parameters={"DBInstanceIdentifier": "no-such-database"},
+        one_way="nobody can take that back",
+        authority=True,
+    )
+    point = step("point", Kind.ACTION, "scale", uses="aws.call", place="east", params=fields, timeout_s=20.0)
+    from msgspec.structs import replace
+
+    pinned = made(world, scale(world), replace(point, authority=True, one_way="nobody can"))
+    told = driven(world, tmp_path / "drill", pinned)
+    kinds = (ev.Armed, ev.Disarmed, ev.Ended, ev.Undid)
+    found = [(type(one).__name__, one.step) for one in told if isinstance(one, kinds)]
+    assert found[:7] == [
+        ("Armed", "scale"),
+        ("Ended", "scale"),
+        ("Disarmed", "scale"),
+        ("Armed", "scale"),
+        ("Ended", "point"),
+        ("Undid", "scale"),
+        ("Disarmed", "scale"),
+    ]
+    assert schedules(world) == []
