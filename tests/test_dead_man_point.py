@@ -115,6 +115,8 @@ def test_what_holds_authority_is_disarmed_and_what_is_left_moves_beyond_the_dead
     assert list(left) == [name_of("a-drill", "old", 1)]
     assert left[name_of("a-drill", "old", 1)].timestamp() * NS > expiry.deadline_ns(drill.state)
     assert drill.said(ev.Disarmed) == ["new"]
+    moved = next(one for one in reversed(drill.told) if isinstance(one, ev.Armed))
+    assert (moved.step, moved.at_ns > expiry.deadline_ns(drill.state)) == ("old", True)
     # Held, nothing is taken back by itself: not by a schedule either.
     drill.tell(ev.Ended("promote", ev.Outcome.UNKNOWN, "nobody answered"))
     drill.tell(ev.Told(ev.Word.ABORT, "me", 1))
@@ -143,7 +145,7 @@ def test_after_a_point_that_was_refused_everything_is_armed_as_before(world: Wor
     drill.man.refused(drill.plan.step("promote"))
     drill.tell(ev.Ended("promote", ev.Outcome.FAILED, "AWS said no"))
     assert set(stands(world)) == {name_of("a-drill", name, 1) for name in ("old", "new")}
-    assert drill.said(ev.Armed) == ["old", "new", "new"]
+    assert drill.said(ev.Armed) == ["old", "new", "old", "new"]  # moved beyond the deadline, and armed again
     assert {one.step.id for one in drill.state.may_be_armed()} == {"old", "new"}
     clear(world)
 

@@ -133,15 +133,19 @@ class DeadMan:
 
     def _moved(self, step: Step) -> str:
         """Move a step's schedule beyond the deadline; say what keeps it from that, empty when nothing does."""
-        names = [name for name in self._names(step) if name in self._armed]
+        names = tuple(name for name in self._names(step) if name in self._armed)
+        at_ns, place = self._ahead_ns(), self._place(step)
         try:
             for name in names:
-                self._move(step, self._armed[name])
+                schedule.move(self._client(place), self._armed[name], at_ns)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it may fire before the drill has ended
             if not (isinstance(error, Rejected) and schedule.NOT_FOUND in str(error)):
                 until = expiry.clock(expiry.deadline_ns(self._state))
                 return f"the dead man of {step.id} could not be moved beyond the drill's deadline ({until}): {error}"
             self._gone(step)
+        else:
+            if names:
+                self._tell(ev.Armed(step.id, names, place.account, place.region, at_ns))
         return ""
 
     def refused(self, point: Step) -> None:
