@@ -243,6 +243,20 @@ def test_a_plan_holds_the_template_itself_and_a_guard_over_its_experiment(world:
     guard = plan.step("break.guard")
     assert (guard.section, guard.uses, guard.kind) == (Section.GUARD, "fis.experiment_state", Kind.PROBE)
     assert (guard.place, guard.params) == ("east", Facts(step="break"))
+    assert plan.step("break").expires_s == 600
+
+
+def test_a_guard_whose_alarm_does_not_stop_the_experiment_is_warned_of(tmp_path: Path) -> None:
+    guard = 'guard:\n  - {{id: others, probe: cloudwatch.alarm_quiet, at: {}, with: {{alarm: "{}"}}}}\nsteps:'
+
+    def told(at: str, alarm: str) -> list[str]:
+        loaded = load_runbook(book(tmp_path, BOOK.replace("steps:", guard.format(at, alarm))))
+        return [one.message for one in loaded.warnings if "stop conditions" in one.message]
+
+    assert told("from", "${from.app}") == []
+    assert told("to", "orders-errors") == []
+    (warning,) = told("from", "orders-errors")
+    assert "the alarm of the guard others (orders-errors) is not among the stop conditions" in warning
 
 
 def test_errors_of_a_template_are_told_at_its_own_lines(tmp_path: Path) -> None:
@@ -252,8 +266,9 @@ def test_errors_of_a_template_are_told_at_its_own_lines(tmp_path: Path) -> None:
     path = book(tmp_path, BOOK.replace("role: ", "rloe: "))
     with pytest.raises(Invalid, match=r"the template needs 'role'; add it"):
         load_runbook(path)
-    with pytest.raises(Invalid, match=r"made\.yaml:9: there is no file 'stpo\.yaml'"):
+    with pytest.raises(Invalid, match=r"^\S+made\.yaml:9: there is no file 'stpo\.yaml'.*$"):
         load_runbook(book(tmp_path, BOOK.replace("stop.yaml", "stpo.yaml")))
+    assert "write the name of the file out in the runbook" in refusal(template="fis_templates/stop.yaml")
 
 
 def test_an_alarm_that_stops_the_experiment_aborts_the_drill_and_says_so(world: World, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from drills.durations import show
+from drills.runbook.lint_experiments import experiments
 from drills.runbook.names import references
 from drills.runbook.order import topological
 from drills.runbook.problems import did_you_mean
@@ -38,6 +39,7 @@ def lint(runbook: Runbook, checked: Checked, problems: Problems) -> None:
     _measure(runbook, problems)
     _order(runbook, problems)
     _objectives(runbook, listed, checked, problems)
+    experiments(listed, problems)
 
 
 def _step(one: Listed, checked: Checked, problems: Problems) -> None:

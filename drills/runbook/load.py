@@ -97,8 +97,10 @@ def _whole(runbook: Runbook, path: Path, works: Works, problems: Problems) -> No
         except Usage as error:
             named = [field for field, value in one.step.with_.items() if isinstance(value, str) and value in str(error)]
             problems.add((*one.where, "with", *named[:1]), str(error))
+            problems.broken.add((*one.where, "with"))
         except Invalid as error:
             problems.found += error.problems
+            problems.broken.add((*one.where, "with"))
         else:
             one.step.with_.update(given)
 

@@ -97,7 +97,12 @@ class Experiment(FaultSpec):
 
     def _wrong_template(self) -> list[Wrong]:
         if isinstance(self.template, str):
-            if not (is_open(self.template) or fis_template.is_file(self.template) or _ID.fullmatch(self.template)):
+            if is_open(self.template):
+                return []
+            if fis_template.is_file(self.template):
+                told = "write the name of the file out in the runbook: it is read when the runbook is"
+                return [Wrong(("template",), told)]
+            if not _ID.fullmatch(self.template):
                 told = f"{self.template!r} is neither the id of a template (EXT...) nor a .yaml or .json file"
                 return [Wrong(("template",), told)]
             return []
@@ -259,10 +264,6 @@ class Experiment(FaultSpec):
     def _read(self, aws: Aws) -> dict[str, Node]:
         if not isinstance(self.template, str):
             return self._filled
-        if fis_template.is_file(self.template):
-            raise Rejected(
-                f"{self.template} was not read with its runbook; name the template by its id, or write it out"
-            )
         return fis_world.template(aws, self.template)
 
     def _refuse_unfit(self, template: Table) -> None:
