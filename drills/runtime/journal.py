@@ -107,6 +107,9 @@ class Journal:
                 "select seq, line, link from events where seq >= ? order by seq", (after,)
             ).fetchall()
         except sqlite3.Error as error:
+            if "no such table" in str(error):  # its process died between making the file and writing into it
+                told = "the drill ended before its first event: nothing was begun, and its folder can go"
+                raise JournalError(f"{self.folder / FILE}: {told}") from error
             raise JournalError(f"{self.folder / FILE}: {error}") from error
         head, expected, events = chain.GENESIS, after or 1, list[Event]()
         for seq, line, link in rows:
