@@ -30,23 +30,24 @@ def main() -> int:
     words.add_argument("--rounds", type=int, default=20)
     chosen = words.parse_args()
     from aws_world import moto_server
-    from test_engine_lock import check, race
+    from test_engine_lock import HOLDS, check, race
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    begun, held, kills, taken = CLOCK.now(), 0, 0, 0
+    begun, held, kills, taken, stalled = CLOCK.now(), 0, 0, 0, 0
     bad: list[str] = []
     with moto_server() as endpoint:
         for number in range(chosen.rounds):
             with tempfile.TemporaryDirectory(prefix="drills-race-") as folder:
                 lines, killed = race(endpoint, Path(folder), RIVALS, TURNS, KILLS, incidents=INCIDENTS)
-            began = [rival for _, rival, word in lines if word == "begin"]
+            began = [rival for _, rival, word in lines if word.rstrip("!") in HOLDS]
             held += len(began)
             kills += len(killed)
             taken += sum(rival.startswith("i") for rival in began)
             try:
-                check(lines, killed)
+                stalled += check(lines, killed)
             except AssertionError as error:
                 bad.append(f"round {number}: {error}")
+                tell(bad[-1])
             tell(f"{number + 1} rounds: held {held} times, {kills} holders killed, {taken} incidents, {len(bad)} bad")
     bars = [
         Bar(
@@ -55,7 +56,15 @@ def main() -> int:
         Bar("holders that were to be killed and were not", chosen.rounds * KILLS - kills, 0),
         Bar("incidents that did not get the lock", chosen.rounds * INCIDENTS - taken, 0),
     ]
-    told = {"rounds": chosen.rounds, "rivals": RIVALS, "held": held, "killed": kills, "incidents": taken, "bad": bad}
+    told = {
+        "rounds": chosen.rounds,
+        "rivals": RIVALS,
+        "held": held,
+        "killed": kills,
+        "incidents": taken,
+        "stalled": stalled,
+        "bad": bad,
+    }
     return finish("lock-race", bars, {**told, "seconds": round(CLOCK.now().since(begun), 1)})
 
 

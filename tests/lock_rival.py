@@ -1,9 +1,10 @@
 """A process that wants a lock again and again, and writes down when it had it.
 
-``python lock_rival.py ENDPOINT NAME LOG RIVAL TURNS LEASE_S MODE``. Each line of LOG: generation, rival, and begin,
-act, end or OVERLAP. A line is one ``write`` to a file opened for appending, so that lines of several processes never
-mix. The witness is the kernel's own lock on ``LOG.witness``, held as long as the rival believes in its lock, and let go
-by the kernel when the rival is killed: who cannot have it while it begins has met a second holder.
+``python lock_rival.py ENDPOINT NAME LOG RIVAL TURNS LEASE_S MODE``. Each line of LOG: generation, rival, and what it
+did: it found the lock free (begin), an incident took it (over), or its lease had run out (stale); act; end. A line is
+one ``write`` to a file opened for appending, so that lines of several processes never mix. The witness is the kernel's
+own lock on ``LOG.witness``, held as long as the rival believes in its lock, and let go by the kernel when the rival is
+killed: who cannot have it has met somebody who still believes in it, and says so by a ``!``.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ def main(endpoint: str, name: str, log: str, rival: str, turns: int, me: lock.Ho
                 continue
             held += 1
             said = f"{mine.generation} {rival}"
-            over = how is lock.Standing.PREEMPTED
-            _hold(mine, witness, chance, lambda word, said=said: _write(file, f"{said} {word}"), over=over)
+            found = "begin" if how is lock.Standing.FREE else "stale" if seen.stale else "over"
+            alone = _alone(witness)
+            _write(file, f"{said} {found}{'' if alone else '!'}")
+            _hold(mine, witness, chance, lambda word, said=said: _write(file, f"{said} {word}"))
         except WorkError:
             CLOCK.sleep(0.05)
 
@@ -53,10 +56,8 @@ def _write(file: int, line: str) -> None:
     os.write(file, f"{line}\n".encode())
 
 
-def _hold(mine: lock.Lock, witness: int, chance: random.Random, say: Callable[[str], None], *, over: bool) -> None:
+def _hold(mine: lock.Lock, witness: int, chance: random.Random, say: Callable[[str], None]) -> None:
     """Do something that only the holder may do, renewing in between; then give the lock back."""
-    alone = over or _alone(witness)  # whoever was taken over learns of it at its next renewal
-    say("begin" if alone else "OVERLAP")
     try:
         for _ in range(chance.randint(1, 4)):
             CLOCK.sleep(chance.uniform(0.0, 0.1))
