@@ -114,6 +114,7 @@ PARAMETER = (*ACTION, "parameters")
         (changed(*ACTION, "targets", to={"Instance": "app"}), "target-key", "write 'Instances: app'"),
         (changed(*ACTION, "targets", to={"Instances": "ap"}), "unknown-target", "did you mean 'app'?"),
         (changed(*ACTION, "targets", to=None), "missing-target", "'targets: {Instances: NAME}'"),
+        (changed("actions", to={}), "no-action", "would do nothing"),
         (changed(*ACTION, "startAfter", to=["stop"]), "start-after", "wait for each other"),
         (changed(*ACTION, "startAfter", to=["stp"]), "start-after", "did you mean 'stop'?"),
         (changed(*TARGET, "resourceType", to="aws:rds:db"), "target-type", "acts on aws:ec2:instance"),

@@ -33,8 +33,8 @@ _NETWORK: Final = re.compile(r"AWSFIS-Run-Network-")
 def findings(template: Template) -> Iterator[Finding]:
     """Give all findings about the actions."""
     given = template.actions
-    if not given:
-        return
+    if template.data.get("actions") == {}:
+        yield Finding(("actions",), "no-action", "holds no action, so the experiment would do nothing; add one")
     if len(given) > MOST:
         yield Finding(("actions",), "too-many-actions", f"holds {len(given)} actions; FIS takes {MOST}: split it")
     for name, one in given.items():
