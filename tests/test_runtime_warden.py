@@ -78,6 +78,8 @@ def test_a_stop_on_this_machine_turns_a_drill_back_in_which_nothing_starts(
     cleared = drill.cli("stop", "--clear")
     assert (cleared.returncode, cleared.stdout.count("lifted")) == (0, 2)
     assert ssm_of(home).get_parameters(Names=["/drills/stop/all"])["Parameters"] == []
+    mistyped = drill.cli("stop", "--all", "--env", "tset")
+    assert (mistyped.returncode, mistyped.stdout, list((tmp_path / "one" / "stops").glob("*"))) == (2, "", [])
 
 
 def test_a_stop_of_another_machine_turns_a_drill_back_and_refuses_the_next(

@@ -60,6 +60,10 @@ def _stop(environment: str, why: str) -> None:
     from drills.runtime import stops
     from drills.runtime.inbox import person
 
+    if environment:
+        from drills.runbook.find import environment_path
+
+        environment_path(environment)  # a name mistyped stops nothing, and must not look as if it did
     running = [folder for folder in folders.every() if folders.driven(folder)]  # once they see the flag they end
     halt = Halt(person(), SystemClock().now().iso(), why, environment)
     stops.raise_here(halt)
