@@ -80,9 +80,11 @@ def _in_path(path: str) -> str:
 @contextmanager
 def recording_moto() -> Generator[Recording]:
     """Run moto in a thread, on a free port of this machine, with a record of its writes."""
+    from aws_world import prepare_fis
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
+    prepare_fis()
     recording = Recording()
     app: Any = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, recording.over(app), threaded=True)
