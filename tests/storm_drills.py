@@ -255,6 +255,8 @@ def checked(stage: Stage, state: State, parts: Sequence[Part], writes: Sequence[
         yield f"written by nobody's step: {strangers[0].operation}"
     for part in parts:
         one = state.progress[part.step]
+        opened = state.opened.utc_ns if state.opened is not None else 0
+        part.work.of(f"{state.drill}@{opened}", part.step)  # as the engine tells it
         for fault in _step_checked(stage, one, part, by[part.key]):
             done = [write.operation for write in writes if write.by == part.key]
             yield f"{part.step} {part.work.name} ({one.status} {one.detail}; wrote {done}): {fault}"

@@ -225,7 +225,9 @@ def experiment(world: World) -> Case:
     def state() -> Any:
         known = [*fis.list_experiments()["experiments"], *fis.list_experiment_templates()["experimentTemplates"]]
         mine = [one for one in known if one["tags"].get("case") == name]
-        return [one["id"] for one in mine if one.get("state", {}).get("status") not in {"stopping", "stopped"}]
+        return [
+            one["id"] for one in mine if one.get("state", {}).get("status") not in {"completed", "stopping", "stopped"}
+        ]
 
     return Case(cast("Reversible", Experiment.model_validate({"template": template})), state, None)
 

@@ -187,7 +187,11 @@ class Experiment(FaultSpec):
         seen = fis_world.newest(aws, self._token)
         if seen is None:
             return Observation(ok=False, detail="no experiment of this step has begun")
-        return Observation(ok=None if seen.status in BAD else True, detail=seen.tell())
+        if seen.status in BAD:
+            return Observation(ok=None, detail=seen.tell())
+        kept = fis_world.templates(aws, self._token)
+        told = f"{seen.tell()}, and its template is still there" if kept else seen.tell()
+        return Observation(ok=not kept, detail=told)
 
     def perform(self, aws: Aws, before: Before) -> Receipt:
         """Start the experiment, or find the one that this step has started."""
