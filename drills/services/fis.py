@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from drills.aws.classify import mapped
-from drills.errors import Partly, Rejected, WorkError
+from drills.errors import Busy, Partly, Rejected, Unanswered, WorkError
 from drills.fis.template import closed, fill, is_open, table
 from drills.fis.timing import heals_after
 from drills.services import fis_template, fis_world
@@ -210,8 +211,11 @@ class Experiment(FaultSpec):
         try:
             with mapped(writes=True):
                 answer = fis.start_experiment(clientToken=attempt, experimentTemplateId=template, tags=tags)
-        except Rejected:
-            fis_world.delete_templates(aws, token)
+        except (Rejected, Busy) as error:
+            try:
+                fis_world.delete_templates(aws, token)  # what was refused leaves nothing behind
+            except WorkError as left:
+                raise Unanswered(f"{error}; and its template may still be there: {left}") from error
             raise
         receipt = Receipt(experiment=str(answer["experiment"]["id"]), token=token)
         try:
@@ -297,7 +301,9 @@ class Experiment(FaultSpec):
             return kept[0]
         fis: Any = aws.client("fis")
         with mapped(writes=True):
-            made = fis.create_experiment_template(**{**self._filled, "clientToken": attempt, "tags": dict(tags)})
+            # Never the same token twice: what was deleted must not be answered as if it were still there.
+            once = f"{attempt}-{uuid.uuid4().hex[:8]}"
+            made = fis.create_experiment_template(**{**self._filled, "clientToken": once, "tags": dict(tags)})
         return str(made["experimentTemplate"]["id"])
 
 
