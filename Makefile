@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 # Written last, so that an environment that was left half-made is made again from nothing.
 STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# Much of a test's time is waiting for real processes: two at a time use a small machine well.
+WORKERS ?= 2
 LOCKED := pyproject.toml --universal --python-version 3.11 --extra sandbox --extra mysql --extra redis --extra dev \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -57,7 +59,7 @@ deps: $(STAMP)
 # Pytest ends with 5 when it ran no test, so a check that checked nothing is never green.
 unit: $(STAMP) ## the tests, with coverage by branch
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --skip-empty
 

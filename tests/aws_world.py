@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import boto3
@@ -37,13 +38,18 @@ def prepare_fis() -> None:
 
 @contextmanager
 def moto_server() -> Generator[str]:
-    """Run moto in a thread, on a free port of this machine; gives its address."""
+    """Run moto in a thread, on a free port of this machine, with nothing in it; gives its address.
+
+    Its resources are the process's own: what the tests of another file left behind is forgotten.
+    """
     prepare_fis()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
     try:
-        yield f"http://{host}:{port}"
+        with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=30):
+            yield endpoint
     finally:
         server.stop()
 

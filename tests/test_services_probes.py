@@ -204,7 +204,7 @@ def test_instances_are_chosen_by_tags_up_to_a_bound(world: World) -> None:
     work.perform(world.write, before)
     assert work.in_effect(world.read).ok is True
     assert InstancesRunning(ids=tuple(ids), count=1).observe(world.read).ok is False
-    with pytest.raises(Rejected, match="no instance has the tags"):
+    with pytest.raises(Rejected, match="no instance with the tags"):
         StopInstances(tags={"service": "nobody"}).capture(world.read)
     with pytest.raises(ValidationError, match="by `ids` or by `tags`"):
         StopInstances()
