@@ -54,9 +54,8 @@ def test_a_drill_killed_at_random_moments_does_each_thing_once(tmp_path: Path) -
     drill = Drill(tmp_path, "long")
     for _ in range(6):
         with drill.driven():
-            if drill.outside.effects:
-                drill.until(lambda state: state.running or state.finished is not None)
-            SystemClock().sleep(chance.uniform(0.0, 0.4) if drill.outside.effects else chance.uniform(0.3, 0.6))
+            drill.until(lambda state: state.running or state.finished is not None)
+            SystemClock().sleep(chance.uniform(0.0, 0.4))
     code, said = drill.go()
     assert (code, said) in ((3, ""), (0, ""))
     assert drill.outside.effects == [f"DO s{number}" for number in range(40)]
