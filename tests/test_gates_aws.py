@@ -318,7 +318,7 @@ def scaling(asg: str, desired: int) -> Step:
 
 def group(world: World, **changes: Any) -> str:
     autoscaling, ec2, name = world.client("autoscaling"), world.client("ec2"), world.name("app")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    image = ec2.register_image(Name=name)["ImageId"]
     data = {"ImageId": image, "InstanceType": "m5.large", **changes.pop("data", {})}
     ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
     _, subnets = world.vpc(1)

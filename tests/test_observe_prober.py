@@ -151,7 +151,8 @@ def test_each_persona_follows_dns_in_its_own_way(tmp_path: Path) -> None:
     stale = [row for row in seen["ttl"] if row.sent > after and row.by == "east"]
     assert stale, "the cache was left at once"
     assert all(row.sent < after + 1_050 * MS for row in stale), "an answer was kept beyond its TTL"
-    assert {row.by for row in seen["pool"]} == {"east"}
+    kept = [row for row in seen["pool"] if row.by == "east" and row.sent > after + 1_050 * MS]
+    assert kept, "a connection that stands was left when its name moved"  # a slow answer makes it open a second one
     assert {row.by for row in seen["direct"]} == {"west"}
     header = read_header(files["ttl"])
     assert (header.persona, header.ttl_ns, header.identified) == (Persona.TTL, 1_000 * MS, True)
