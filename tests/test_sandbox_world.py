@@ -53,10 +53,12 @@ def shift(world: Booted, to: str) -> str:
     return change["ChangeInfo"]["Id"]
 
 
-def experiment(world: Booted, *instances: str, alarm: str = "others", **action: Any) -> str:
-    """Make a template that stops these instances of east for a minute; gives its id."""
+def experiment(
+    world: Booted, *instances: str, alarm: str = "others", first: dict[str, Any] | None = None, **action: Any
+) -> str:
+    """Make a template that stops these instances of east for a minute, after ``first`` if given; gives its id."""
     made = client(world, "fis").create_experiment_template(
-        clientToken=f"{alarm}-{'-'.join(instances)}-{sorted(action)}",
+        clientToken=f"{alarm}-{'-'.join(instances)}-{sorted(action)}-{first}",
         description="Stop them",
         roleArn="arn:aws:iam::111122223333:role/fis",
         targets={
@@ -68,12 +70,13 @@ def experiment(world: Booted, *instances: str, alarm: str = "others", **action: 
             }
         },
         actions={
+            **({"first": first} if first else {}),
             "stop": {
                 "actionId": "aws:ec2:stop-instances",
                 "parameters": {"startInstancesAfterDuration": "PT1M"},
                 "targets": {"Instances": "app"},
                 **action,
-            }
+            },
         },
         stopConditions=[
             {"source": "aws:cloudwatch:alarm", "value": f"arn:aws:cloudwatch:us-east-1:111122223333:alarm:{alarm}"}
@@ -305,6 +308,22 @@ def test_an_experiment_that_is_not_simulated_is_refused_and_one_without_targets_
     name = fis.start_experiment(clientToken="e", experimentTemplateId=nobody)["experiment"]["id"]
     eventually(lambda: stands(world, name)[0] == "failed")
     assert stands(world, name)[2] == "Target resolution returned empty set: app"
+
+
+def test_no_action_of_an_experiment_begins_after_one_that_failed(world: Booted) -> None:
+    ec2, name = client(world, "ec2"), min(members(world, "east"))
+    ec2.modify_instance_attribute(InstanceId=name, DisableApiStop={"Value": True})
+    first = {"actionId": "aws:ec2:stop-instances", "targets": {"Instances": "app"}}
+    template = experiment(world, name, first=first)
+    try:
+        fis = client(world, "fis")
+        failed = fis.start_experiment(clientToken="f", experimentTemplateId=template)["experiment"]["id"]
+        eventually(lambda: stands(world, failed)[0] == "failed")
+        assert stands(world, failed)[1] == "cancelled"
+        assert stands(world, failed)[2].startswith("first: ")
+        assert instance(world, "east", name) == "running"
+    finally:
+        ec2.modify_instance_attribute(InstanceId=name, DisableApiStop={"Value": False})
 
 
 @pytest.mark.prove

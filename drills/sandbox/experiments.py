@@ -52,6 +52,8 @@ class _Run:
     chosen: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     acts: dict[str, _Act] = field(default_factory=dict[str, _Act])
     skipped: set[str] = field(default_factory=set[str])
+    failed: str = ""
+    """Which action could not begin, and why: nothing more begins, and what has begun is taken back."""
     failures: int = 0
 
     def tell(self, name: str, status: str, reason: str = "") -> None:
@@ -119,7 +121,9 @@ class Experiments:
                 run.end("stopping", halt)
                 self._world.effects.add("", "experiment", f"{run.experiment.id} {halt}")
             status = run.experiment.status
-        if status == "stopping":
+        if run.failed:
+            self._stop(run, ec2, "failed", run.failed)
+        elif status == "stopping":
             self._stop(run, ec2, "stopped")
         elif status == "pending":
             self._begin(run, ec2)
@@ -162,10 +166,13 @@ class Experiments:
                 act.injection.heal(ec2)
                 self._over(run, name, "completed")
         for name, action in run.experiment.actions.items():
-            if name in run.acts or name in run.skipped:
+            if name in run.acts or name in run.skipped or run.failed:
                 continue
             if all(self._is_over(run, other) for other in action.get("startAfter") or ()):
                 self._start(run, ec2, name, action)
+        if run.failed:
+            self._stop(run, ec2, "failed", run.failed)
+            return
         with self._world.cloud.lock:
             if run.experiment.status == "running" and all(self._is_over(run, name) for name in run.experiment.actions):
                 run.end("completed")
@@ -183,7 +190,7 @@ class Experiments:
         except Exception as error:  # noqa: BLE001 - whatever AWS would say, the experiment fails with its words
             with self._world.cloud.lock:
                 run.tell(name, "failed", str(error))
-            self._stop(run, ec2, "failed", f"{name}: {error}")
+            run.failed = f"{name}: {error}"
             return
         with self._world.cloud.lock:
             run.tell(name, "running")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 STOPPING = ("stopping", 64)
 SHUTTING_DOWN = ("shutting-down", 32)
+REFUSED = 400
 
 
 @op("ec2", "StartInstances")
@@ -28,6 +29,8 @@ def stop_instances(visit: Visit) -> Reply:
     """Stop instances: ``stopping`` until their applications are gone."""
     _refuse_terminated(visit)
     reply = visit.forward()
+    if reply.status >= REFUSED:
+        return reply
     forced = str(visit.call.parameters().get("Force", False)).lower() == "true"
     for instance, site in _ours(visit):
         if instance.id in site.seen.listening:
