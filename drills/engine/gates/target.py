@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from drills.engine.gates.question import no, unknown, warns, why, yes
+from drills.engine.plan import Mode
 from drills.errors import Missing
 from drills.work import Cost
 
@@ -34,7 +35,7 @@ def ask(question: Question) -> Iterator[Gated]:
             maker = _maker(plan, step)
             if maker:
                 yield warns(name, f"{error}; {maker} may make it first")
-            elif step.place == plan.from_site != plan.to_site:
+            elif plan.mode is Mode.INCIDENT and step.place == plan.from_site != plan.to_site:
                 yield warns(name, f"{error}; it lies at {step.place}, which is lost")
             else:
                 yield no(name, f"{error}: name what is there, or leave the step out")
