@@ -18,6 +18,7 @@ from drills.engine.plan import Mode, Plan, Section
 from drills.engine.progress import Status
 from drills.errors import Invalid, Rejected
 from drills.runbook.load import load_environment, load_runbook
+from drills.services import fis_world
 from drills.services.fis import Experiment
 from drills.services.fis_probes import ExperimentState, SafetyLever
 from drills.timeline.facts import Facts
@@ -257,6 +258,28 @@ def test_a_guard_whose_alarm_does_not_stop_the_experiment_is_warned_of(tmp_path:
     assert told("to", "orders-errors") == []
     (warning,) = told("from", "orders-errors")
     assert "the alarm of the guard others (orders-errors) is not among the stop conditions" in warning
+
+
+def test_an_alarm_that_is_not_known_yet_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    guard = 'guard:\n  - {id: others, probe: cloudwatch.alarm_quiet, at: from, with: {alarm: "${from.alarm}"}}\nsteps:'
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:${name}"
+    path = book(tmp_path, BOOK.replace("steps:", guard).replace(ROLE, '"${from.arn}"'), TEMPLATE.replace(arn, "${role}"))
+    assert [one.message for one in load_runbook(path).warnings if "stop conditions" in one.message] == []
+
+
+def test_an_undo_that_could_not_look_through_every_experiment_does_not_say_that_none_had_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, _ = made(world)
+    other, _ = made(world)
+    for one in (other, work):
+        one.perform(world.write, one.capture(world.read))
+    monkeypatch.setattr(fis_world, "MOST", 1)
+    with pytest.raises(Rejected, match="has more than 1 experiments"):
+        work.undo(world.write, work.capture(world.read), None)
+    monkeypatch.undo()
+    for one in (other, work):
+        one.undo(world.write, one.capture(world.read), None)
 
 
 def test_errors_of_a_template_are_told_at_its_own_lines(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def experiments(listed: Iterable[Listed], problems: Problems) -> None:
         if one.step.uses != "fis.experiment" or not isinstance(one.step.with_.get("template"), dict):
             continue
         known = _stops(one.step)
+        if "" in known:
+            continue  # the ARN of an alarm comes later, and may be that of the guard's
         for guard in listed:
             alarm = guard.step.with_.get("alarm")
             watched = guard.section == "guard" and guard.step.uses == "cloudwatch.alarm_quiet"

@@ -29,7 +29,7 @@ UNDER_WAY: Final = frozenset({*STARTING, "running"})
 GOOD: Final = frozenset({"completed"})
 BAD: Final = frozenset({"stopping", "stopped", "failed", "cancelled"})
 OVER: Final = frozenset({"completed", "stopped", "failed", "cancelled"})
-MOST: Final = 1_000
+MOST: Final = 5_000
 """Experiments and templates that are looked through: FIS keeps an experiment for 120 days, a region 500 templates."""
 MOST_TARGETS: Final = 1_000
 AGAIN_S: Final = 0.5
@@ -84,10 +84,17 @@ def token(whose: str) -> str:
 
 
 def experiments(aws: Aws, mine: str) -> tuple[Seen, ...]:
-    """Give the experiments with this token, newest first. Raises what botocore raises."""
+    """Give the experiments with this token, newest first; ``Rejected`` when there are too many to be sure of them.
+
+    Raises what botocore raises.
+    """
     fis: Any = aws.client("fis")
-    pages = fis.get_paginator("list_experiments").paginate(PaginationConfig={"MaxItems": MOST, "PageSize": 100})
-    found = [as_seen(one) for page in pages for one in page["experiments"] if one.get("tags", {}).get(TOKEN) == mine]
+    pages = fis.get_paginator("list_experiments").paginate(PaginationConfig={"MaxItems": MOST + 1, "PageSize": 100})
+    every = [one for page in pages for one in page["experiments"]]
+    if len(every) > MOST:
+        told = f"{aws.place.region} has more than {MOST} experiments, and those of this step may be among the rest"
+        raise Rejected(f"{told}: look for the tag {TOKEN}={mine} by hand")
+    found = [as_seen(one) for one in every if one.get("tags", {}).get(TOKEN) == mine]
     return tuple(sorted(found, key=lambda one: -one.created))
 
 
