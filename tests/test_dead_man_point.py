@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -135,6 +136,31 @@ def test_a_schedule_that_cannot_be_moved_refuses_the_point_of_no_return(world: W
     # What was disarmed for it is armed again, and what has fired is not.
     drill.man.refused(drill.plan.step("promote"))
     assert list(stands(world)) == [name_of("a-drill", "new", 1)]
+    clear(world)
+
+
+def test_a_point_that_is_entered_while_schedules_are_renewed_is_not_armed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drill = Drill(world)
+    drill.begin("old", "new")
+    entering = threading.Thread(target=drill.enter)
+    looked: Any = State.past_return
+
+    def slow(state: State) -> bool:
+        found = looked.fget(state)
+        if threading.current_thread().name == "dead-man" and entering.ident is None:
+            entering.start()
+            entering.join(0.5)
+        return found
+
+    monkeypatch.setattr(State, "past_return", property(slow))
+    drill.man.watch()
+    (renewing,) = [one for one in threading.enumerate() if one.name == "dead-man"]
+    drill.man.close()
+    renewing.join()
+    entering.join()
+    assert list(stands(world)) == [name_of("a-drill", "old", 1)]
     clear(world)
 
 

@@ -195,9 +195,10 @@ class DeadMan:
 
     def _resolved(self) -> bool:
         """Say whether the point of no return lies ahead, though it was about to be passed once."""
-        if self._state.past_return:
-            return False
-        self._past = False
+        with self._lock:  # the point of no return is begun first and entered then: seen together, or not at all
+            if self._state.past_return:
+                return False
+            self._past = False
         return decide.phase(self._state) is Phase.STEPS
 
     def _move(self, step: Step, request: dict[str, Any]) -> None:

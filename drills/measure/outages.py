@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from drills.measure.rto import Run, Track
 
 WINDOW_PARTS = 5
-"""An outage longer than this part of a window must not be able to hide in it (MEASUREMENT: rho_max <= W / 5)."""
+"""An outage longer than this part of a window must not be able to hide in it (the largest gap: rho_max <= W / 5)."""
 
 
 @dataclass(frozen=True, slots=True)

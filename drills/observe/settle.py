@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SILENT_NS = 5 * NS
 """An observer without new rows for this long, beyond its own interval and timeout, is not watching."""
 _GAPS_IN_WINDOW = 5
-"""A run of good answers has no gap longer than this part of its window (MEASUREMENT: rho_max <= W / 5)."""
+"""A run of good answers has no gap longer than this part of its window (the largest gap: rho_max <= W / 5)."""
 
 
 @dataclass(frozen=True, slots=True)
