@@ -9,13 +9,13 @@ from report_drills import await_asked, await_end, drills, driven, failover, keep
 
 from drills.runtime.inbox import Inbox
 from drills.testing import Script
-from drills.timeline.events import Asked, Ended, Told, Word
+from drills.timeline.events import Asked, Ended, Word
 
 
 def said(folder: Path) -> list[tuple[str, str, str]]:
     inbox = Inbox(folder)
     try:
-        return [(one.word.value, one.step, one.note) for one in inbox.fetch(0) if isinstance(one, Told)]
+        return [(one.word.value, one.step, one.note) for one in inbox.fetch(0)]
     finally:
         inbox.close()
 

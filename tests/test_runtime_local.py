@@ -6,21 +6,26 @@ import os
 import random
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from runtime_drill import Drill, eventually, killed_at
 from terminal import CTRL_C, terminal
 
+from drills.cli import compose
 from drills.cli.target import target_lock
 from drills.clock import SystemClock
 from drills.engine.progress import Status
+from drills.engine.state import State
 from drills.errors import Refused
 from drills.runtime import inbox
 from drills.runtime.journal import read_drill
 from drills.testing import plan, step
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
+from drills.work import Kind
 
 DONE = ["DO a", "DO b", "DO c"]
 UNDONE = ["DO a", "DO b", "UNDO b", "UNDO a"]
@@ -319,3 +324,27 @@ def test_ctrl_c_on_a_viewer_ends_the_viewing_only(tmp_path: Path) -> None:
         drill.outside.make("seen")
         assert process.wait(10) == 3
     assert drill.outside.effects == ["DO a", "DO seen", "DO b"]
+
+
+def test_a_message_that_came_with_a_ctrl_c_is_taken_once(tmp_path: Path) -> None:
+    folder, heeded = tmp_path / "drill", list[Callable[[], str]]()
+    asks = plan(step("ask", Kind.OPERATOR, uses="confirm", timeout_s=1.5))
+
+    def both() -> None:
+        inbox.say(folder, Told(Word.NOTE, "ana", 0, note="first"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted(_: State) -> None:
+        inbox.say(folder, Told(Word.NOTE, "ana", 0, note="second"))
+        heeded[0]()
+
+    pressing = threading.Timer(0.5, both)
+    begun: list[None] = []
+
+    def listen(*_: object) -> None:
+        if not begun:
+            begun.append(pressing.start())
+
+    show = compose.Show(listen, interrupted, lambda: None, heeded.append)
+    state = compose.open_drill(folder, asks, compose.recorded_accounts(folder, asks), show, outside=None)
+    assert [note for _, _, note in state.notes] == ["first", "second"]

@@ -6,13 +6,9 @@ import getpass
 import platform
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from drills.errors import JournalError
 from drills.timeline.events import Told, Word
-
-if TYPE_CHECKING:
-    from drills.timeline.events import Body
 
 FILE = "inbox.db"
 PAGE = 100
@@ -66,7 +62,7 @@ class Inbox:
         except sqlite3.Error as error:
             raise JournalError(f"{self._file}: {error}; nobody could speak to the drill") from error
 
-    def fetch(self, after: int) -> list[Body]:
+    def fetch(self, after: int) -> list[Told]:
         """Give the messages after row ``after``, oldest first; ``JournalError`` when they cannot be read."""
         try:
             version = self._db.execute("pragma data_version").fetchone()[0]

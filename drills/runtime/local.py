@@ -65,6 +65,8 @@ class LocalRun:
         self._news: SimpleQueue[drive.Fact] = SimpleQueue()
         self._kept: list[drive.Fact] = []
         self._inbox: Inbox | None = None
+        self._heard = 0
+        """The last message that was taken out of the inbox, though it may stand on no timeline yet."""
         self._workshop = Workshop(state, means, self._news.put)
         self._signals = _told
         self._looked = means.clock.now()
@@ -113,8 +115,9 @@ class LocalRun:
         """Give what people have said since the last look."""
         if self._inbox is None:
             return []
-        seen = [fact.body.inbox for fact in self._kept if isinstance(fact.body, ev.Told)]
-        return [drive.Fact(now, body) for body in self._inbox.fetch(max((self.state.inbox, *seen)))]
+        told = self._inbox.fetch(max(self._heard, self.state.inbox))
+        self._heard = max((self._heard, *(body.inbox for body in told)))
+        return [drive.Fact(now, body) for body in told]
 
     def _loop(self) -> None:
         loop = drive.drive(self.state)
