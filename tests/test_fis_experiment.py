@@ -263,7 +263,9 @@ def test_a_guard_whose_alarm_does_not_stop_the_experiment_is_warned_of(tmp_path:
 def test_an_alarm_that_is_not_known_yet_is_not_said_to_be_missing(tmp_path: Path) -> None:
     guard = 'guard:\n  - {id: others, probe: cloudwatch.alarm_quiet, at: from, with: {alarm: "${from.alarm}"}}\nsteps:'
     arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:${name}"
-    path = book(tmp_path, BOOK.replace("steps:", guard).replace(ROLE, '"${from.arn}"'), TEMPLATE.replace(arn, "${role}"))
+    path = book(
+        tmp_path, BOOK.replace("steps:", guard).replace(ROLE, '"${from.arn}"'), TEMPLATE.replace(arn, "${role}")
+    )
     assert [one.message for one in load_runbook(path).warnings if "stop conditions" in one.message] == []
 
 

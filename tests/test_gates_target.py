@@ -63,7 +63,9 @@ def test_a_target_that_does_not_exist_refuses_even_an_incident(world: World, mod
 
 
 def test_nothing_is_lost_yet_when_a_run_is_planned(world: World) -> None:
-    (told,) = (one for one in answers(world, promoting(world, "no-db", mode=Mode.RUN, at="west")) if "target" in one.gate)
+    (told,) = (
+        one for one in answers(world, promoting(world, "no-db", mode=Mode.RUN, at="west")) if "target" in one.gate
+    )
     assert (told.ok, told.advises, "is lost" in told.detail) == (False, False, False)
 
 

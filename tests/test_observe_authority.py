@@ -10,6 +10,7 @@ import pytest
 from dns_world import RESOLVER, SPARE, Manner, Tree, tree
 from observe_world import Service, clock, free_port, mono, wait_until
 
+from drills.errors import Refused
 from drills.observe.authority import Authority, Chosen
 from drills.observe.job import ProbeJob
 from drills.observe.names import NameRefused, NameUnanswered, NameUnfound, names_for
@@ -112,6 +113,11 @@ def test_what_dns_says_decides_what_a_sample_may_be_taken_for() -> None:
         at.walker.kept.clear()
         with pytest.raises(NameUnfound):
             asyncio.run(ask(HOST, authority(at)))
+
+
+def test_what_can_be_the_name_of_nobody_is_refused_before_anything_is_measured() -> None:
+    with pytest.raises(Refused, match=r"'www\.\.test' can be the name of no host: A DNS label is empty"):
+        asyncio.run(names_for(ProbeJob("a", "dns://www..test", "")).prepare("www..test"))
 
 
 def test_servers_that_moved_are_found_again_once_the_old_ones_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drills.clock import NS
+from drills.errors import Refused
 from drills.observe.names import BY_SYSTEM, DNS_PORT, OTHERWISE, NameRefused, NameUnanswered, NameUnfound, System
 from drills.observe.process import now
 
@@ -257,9 +258,13 @@ class Chosen:
         return self._asks.ttl_s
 
     async def prepare(self, host: str) -> None:
-        """Find the servers of ``host`` and decide who is asked about it from now on; takes a few seconds at most."""
+        """Find the servers of ``host`` and decide who is asked about it from now on; takes a few seconds at most.
+
+        Raises ``Refused`` when nothing can be called so.
+        """
         if _is_here(host):
             return
+        _refuse_unnamable(host)
         system = asyncio.create_task(_outcome(self._system, host, _PREPARE_S))
         theirs = await _outcome(self.authority, host, _PREPARE_S)
         await asyncio.wait({system}, timeout=_PREPARE_S if isinstance(theirs, str) else _COMPARE_S)
@@ -282,6 +287,16 @@ class Chosen:
 def _is_here(host: str) -> bool:
     """Say whether a name means this host and is never asked of a server (RFC 6761)."""
     return host == "localhost" or host.endswith(".localhost")
+
+
+def _refuse_unnamable(host: str) -> None:
+    from dns.exception import DNSException
+    from dns.name import from_text
+
+    try:
+        from_text(host)
+    except DNSException as error:
+        raise Refused(f"{host!r} can be the name of no host: {error}") from error
 
 
 async def _outcome(names: Names, host: str, within_s: float) -> frozenset[str] | str:
