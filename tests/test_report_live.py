@@ -224,6 +224,34 @@ def test_a_question_stands_whole_on_the_screen_and_not_in_one_line_that_is_cut(m
     assert "…" not in drawn[drawn.index("go ASKS") : drawn.index("drills reject go")]
 
 
+def test_a_question_of_a_long_runbook_stands_on_a_screen_of_24_lines_with_how_to_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    params = Facts(question="From the promotion on there is no way back but a failback. " * 2)
+    pinned = plan(step("go", Kind.OPERATOR, params=params, show=("risk",)), *(step(f"s{at}") for at in range(15)))
+    bodies = (
+        ev.Opened("a-drill", "test", "me", codec.dump(pinned)),
+        ev.Asked("go", Facts(risk="the standby streams, 127ms behind " * 60)),
+    )
+    events = [ev.Event(number, FakeClock().now(), body) for number, body in enumerate(bodies, 1)]
+    with terminal() as (hand, stream):
+        listener = Listener(stream, clock=FakeClock())
+        listener(events, fold(pinned, events))
+        until, drawn = time.monotonic() + 10, ""
+        while "drills reject go" not in drawn and time.monotonic() < until:
+            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
+            drawn += ESCAPES.sub("", read_all(hand))
+        listener.close()
+    assert "go ASKS: From the promotion on" in drawn
+    assert "in another terminal: `drills approve go` or `drills reject go`" in drawn
+    frame = drawn[drawn.rindex("running") : drawn.rindex("with --note")]
+    assert len(frame.splitlines()) <= 24
+    assert "▸ go" in frame
+
+
 class Broken(io.StringIO):
     """A stream whose terminal has gone."""
 

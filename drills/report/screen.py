@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 TIMES_A_SECOND = 4
 NAME = 28
 """Columns for the name of a step."""
-BESIDE_STEPS = 7
-"""Lines of the screen that are not steps."""
+FEWEST_STEPS = 5
+"""Lines for steps, at the least: three of them, and how many are above and below."""
+BELOW = 2
+"""Lines for the latest event and for the cursor."""
 MARKS = {
     Status.WAITING: ("·", ".", "dim"),
     Status.RUNNING: ("▸", ">", "bold cyan"),
@@ -99,13 +101,25 @@ class Screen:
         )
         lines: list[RenderableType] = [head]
         lines += [countdown] if (countdown := _countdown(state, now)) is not None else []
-        lines += self._steps(now)
-        lines += [Text(text, style="bold yellow", overflow="fold") for text in _wants(state)]
+        room = shutil.get_terminal_size().lines - len(lines) - BELOW
+        wants = self._wants(room - FEWEST_STEPS)
+        lines += self._steps(now, room - len(wants))
+        lines += wants
         lines.append(Text(self._latest, style="dim", no_wrap=True, overflow="ellipsis"))
         return lines
 
-    def _steps(self, now: Stamp) -> list[Text]:
-        shown, before, after = _window(list(self._state.progress.values()), shutil.get_terminal_size().lines)
+    def _wants(self, room: int) -> list[Text]:
+        """Say what waits for a person in lines as they stand on the screen; of too many the last says how to answer."""
+        console = self._live.console
+        texts = (Text(text, style="bold yellow") for text in _wants(self._state))
+        lines = [line for text in texts for line in text.wrap(console, console.width, overflow="fold")]
+        room = max(4, room)
+        if len(lines) <= room:
+            return lines
+        return [*lines[: room - 2], Text("   ...", style="bold yellow"), lines[-1]]
+
+    def _steps(self, now: Stamp, room: int) -> list[Text]:
+        shown, before, after = _window(list(self._state.progress.values()), room)
         names = [_name(one) for one in shown]
         times = [_time(one, now) for one in shown]
         name_width, time_width = min(NAME, max(map(len, names), default=0)), max(map(len, times), default=0)
@@ -146,10 +160,10 @@ def _cut(name: str) -> str:
     return name if len(name) <= NAME else f"{name[: NAME - 2]}.."
 
 
-def _window(steps: list[Progress], lines: int) -> tuple[list[Progress], int, int]:
+def _window(steps: list[Progress], room: int) -> tuple[list[Progress], int, int]:
     """Choose the steps that fit: those around the first one that has not ended."""
     steps = [one for one in steps if one.step.section is not Section.GUARD]
-    room = max(3, lines - BESIDE_STEPS)
+    room = max(3, room)
     if len(steps) <= room:
         return steps, 0, 0
     room = max(3, room - 2)
