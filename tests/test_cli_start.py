@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from report_drills import drills, environment, failover, keep, simulate, unmeasured
 
@@ -69,6 +70,11 @@ def test_every_command_of_the_table_is_there_and_has_a_help_of_its_own(name: str
     command = group.load(name, group.TABLE[name])
     assert command.name == name
     assert command.get_short_help_str()
+    inner = command.commands.items() if isinstance(command, click.Group) else ()
+    for words, one in ((name, command), *((f"{name} {sub}", one) for sub, one in inner)):
+        told = one.get_help(click.Context(one, info_name=f"drills {words}", max_content_width=80))
+        assert "\\b" not in told, "the mark that keeps lines as they are is read as text"
+        assert all(len(line) <= 80 for line in told.splitlines()), words
 
 
 @pytest.mark.parametrize("where", sorted({entry.where for entry in group.TABLE.values()}))

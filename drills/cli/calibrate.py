@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--thorough", is_flag=True, help="Hundreds of outages, about six minutes.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def calibrate(*, thorough: bool, output: str) -> int:
-    r"""Make real outages with known truth on this machine, measure them, and compare.
+    """Make real outages with known truth on this machine, measure them, and compare.
 
     Breaks a service of its own in ten ways, fails a name over, and kills PostgreSQL primaries, all on 127.0.0.0/8;
     the real prober and marker writer look on, the real estimators judge. Then it measures in seven ways that are
@@ -27,7 +27,7 @@ def calibrate(*, thorough: bool, output: str) -> int:
     drills calibrate --thorough      about six minutes
 
     Exit 0: every bracket holds the truth, every wrong way was detected. Exit 1: not so.
-    """
+    """  # noqa: D301 - the backslash is for click: it keeps the lines below it as they are
     from drills.calibrate.run import SHORT, THOROUGH
     from drills.calibrate.run import calibrate as calibrated
 

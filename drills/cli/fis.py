@@ -28,7 +28,7 @@ _as_json = click.option("--output", type=click.Choice(["text", "json"]), default
     help="Templates of AWS Fault Injection Service, as files: find what is wrong, see what the API gets.\n\n"
     "\b\n"
     "drills fis lint fis_templates/*\n"
-    "drills fis render fis_templates/stop-instances.yaml --set role=ARN --set alarm=ARN ...\n"
+    "drills fis render fis_templates/stop-instances.yaml --set role=ARN ...\n"
     "drills fis actions aws:ec2:stop-instances"
 )
 def fis() -> None:

@@ -110,20 +110,20 @@ def history(runbook: str | None, since: str | None, output: str) -> int:
 def compare(
     drill: tuple[str, ...], runbook: tuple[str, ...], since: str | None, output: str, *, exit_code: bool
 ) -> int:
-    r"""Compare drills by objective, phase and step.
+    """Compare drills by objective, phase and step.
 
     \b
     drills compare A B                 two drills, the earlier one first
-    drills compare A,B,C D,E,F         two groups of drills, the first with the second
+    drills compare A,B,C D,E,F         two groups of drills, one with the other
     drills compare A                   one drill with all before it of its kind
     drills compare                     the same for the newest
-    drills compare --since 2026-01-10  all before that day with all since, of each kind
+    drills compare --since 2026-01-10  before that day with since, of each kind
     drills compare --runbook OLD --runbook NEW
 
     A drill is said to stand out, or a group to be slower, only at 5 % and only if the lower and the upper ends of
     the bounds agree; where there are too few drills for that, it says how many it would take. A drill whose record
     or evidence is not what was sealed is not counted; it is named, and the exit code is 3.
-    """
+    """  # noqa: D301 - the backslash is for click: it keeps the lines below it as they are
     if len(drill) > 2 or len(runbook) > 2 or (drill and (since or runbook)) or (since and len(runbook) > 1):  # noqa: PLR2004 - two sides
         raise Usage("compare takes one or two drills, or --since, or two --runbook; `drills compare --help` shows how")
     damaged: list[LeftOut] = []

@@ -48,7 +48,7 @@ def observe(  # noqa: PLR0913 - click gives one for each option
     status: bool,
     output: str,
 ) -> int | None:
-    r"""Keep observers of ENVIRONMENT running, each with a ring of the last 72 hours on disk.
+    """Keep observers of ENVIRONMENT running, each with a ring of the last 72 hours on disk.
 
     What is watched stands in the environment under `observe:` (a runbook's name, or availability observers), or is
     named by --runbook. `drills incident` takes the rings over as evidence of the time before it. Ends cleanly on TERM
@@ -60,7 +60,7 @@ def observe(  # noqa: PLR0913 - click gives one for each option
     drills observe production --stop
 
     Exit 0: as asked. 3 (--status): not observed now. 4: it is observed already.
-    """
+    """  # noqa: D301 - the backslash is for click: it keeps the lines below it as they are
     if environment is None:
         if stop or detach or runbook:
             raise Usage("say which ENVIRONMENT")
