@@ -396,3 +396,29 @@ def test_a_second_ctrl_c_at_the_question_is_an_abort_and_the_drills_handler_come
 def test_every_event_of_a_real_drill_survives_the_codec_and_is_told() -> None:
     for event in simulate(failover(ask=True), Script(says=((3.5, ev.Told(Word.APPROVE, "ana", 1, "go")),))):
         assert codec.load_event(codec.dump_event(event.seq, event.at, event.body)) == event
+
+
+def test_after_a_ctrl_c_the_screen_with_its_question_is_back_without_a_new_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    pinned = plan(step("go", Kind.OPERATOR))
+    bodies = (ev.Opened("a-drill", "test", "me", codec.dump(pinned)), ev.Asked("go", Facts()))
+    events = [ev.Event(number, FakeClock().now(), body) for number, body in enumerate(bodies, 1)]
+    monkeypatch.setattr("drills.report.ask.interrupt_prompt", lambda *_, **__: None)
+    with terminal() as (hand, stream):
+        listener = Listener(stream, clock=FakeClock())
+        listener(events, fold(pinned, events))
+        listener.interrupted(fold(pinned, events))
+        read_all(hand, 0.1)
+        until, drawn = time.monotonic() + 10, ""
+        while "drills reject go" not in drawn and time.monotonic() < until:
+            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
+            drawn += ESCAPES.sub("", read_all(hand))
+        listener.close()
+    assert "drills reject go" in drawn
+
+
+def test_the_question_after_a_ctrl_c_fits_a_terminal() -> None:
+    assert all(len(line) <= 80 for line in question(running(failover(), "scale")).splitlines())

@@ -66,7 +66,7 @@ def question(state: State) -> str:
     )
     lines = [
         "",
-        f"Interrupted. Nothing new starts while you decide; no answer within {ANSWER_WITHIN_S:.0f} s: it goes on.",
+        f"Interrupted. Nothing new starts while you decide; after {ANSWER_WITHIN_S:.0f} s it goes on.",
         "  g  go on",
         f"  {first}",
         f"  a  abort: {held.why}",

@@ -109,6 +109,7 @@ class Listener:
             return ask.interrupt_prompt(state, presses=self._presses)
         finally:
             self._face = face if isinstance(face, Lines | Silence) else None
+            self((), state)
 
     def close(self) -> None:
         """End the progress: clear the screen for what is printed next."""
