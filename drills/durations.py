@@ -40,3 +40,20 @@ def show(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02}m" if minutes else f"{hours}h"
     return f"{minutes}m{rest:02}s" if rest else f"{minutes}m"
+
+
+def measured(seconds: float) -> str:
+    """Write a measured duration, with a digit more than one that a person chose: ``850ms``, ``8.12s``, ``5m00.4s``.
+
+    >>> measured(300.42)
+    '5m00.4s'
+    """
+    if seconds < 0:
+        return f"-{measured(-seconds)}"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms" if seconds else "0s"
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2f}s"
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}h{minutes:02}m{rest:04.1f}s" if hours else f"{minutes}m{rest:04.1f}s"

@@ -17,11 +17,17 @@ from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
 from drills.measure.judgement import JudgedObjective, Judgement
 from drills.measure.question import Moment, Question, Target
-from drills.measure.verdict import Verdict
+from drills.measure.verdict import Span, Verdict, explain
 from drills.timeline.codec import dump, load
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Mark
 from drills.timeline.samples import BAD, GOOD, UNKNOWN, ClockReading, Control, Persona, Sample, Samples
+
+
+def test_the_words_for_a_verdict_say_the_bound_itself_and_not_a_rounder_number() -> None:
+    near, beyond = Span(0, 29_970 * MS, ()), Span(300_300 * MS, None, ())
+    assert explain(near, 30 * S, Verdict.MET)[0] == "at most 29.97s, within 30s"
+    assert explain(beyond, 300 * S, Verdict.MISSED)[0] == "at least 5m00.3s, above 5m"
 
 
 def named(judged: Judgement, name: str) -> JudgedObjective:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from drills.durations import show
+from drills.durations import measured, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,9 +83,9 @@ def explain(span: Span, target: int, verdict: Verdict) -> tuple[str, str]:
     top = max(span.shares, key=lambda share: share.width, default=None)
     error = "" if top is None else f"; the widest part of the bracket is {top.what} ({show(top.width / NS)})"
     if verdict is Verdict.MISSED:
-        return f"at least {show(span.low / NS)}, above {limit}{error}", ""
+        return f"at least {measured(span.low / NS)}, above {limit}{error}", ""
     if verdict is Verdict.MET:
-        return f"at most {show((span.high or 0) / NS)}, within {limit}{error}", ""
+        return f"at most {measured((span.high or 0) / NS)}, within {limit}{error}", ""
     if span.doubts:
         return "; ".join(doubt.why for doubt in span.doubts), span.doubts[0].decided_by
     if span.high is None:

@@ -15,15 +15,7 @@ def measured(seconds: float | None) -> str:
     """
     if seconds is None:
         return MISSING
-    if seconds < 0:
-        return f"-{measured(-seconds)}"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f}ms" if seconds else "0s"
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.2f}s"
-    minutes, rest = divmod(round(seconds, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}h{minutes:02}m{rest:04.1f}s" if hours else f"{minutes}m{rest:04.1f}s"
+    return durations.measured(seconds)
 
 
 def chosen(seconds: float | None) -> str:
