@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from drills.report.outages import Endpoint
     from drills.timeline.events import Watching
 
+_ASKED = ("http", "https", "tcp", "dns")
 _LOOK_S = 0.5
 _AT_MOST = 0.1
 """The part of the time that may go into looking: over hours, looks at long files come less often."""
@@ -70,7 +71,7 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
     keep: Path | None,
     output: str,
 ) -> int:
-    r"""Watch each URL (http, https, tcp://host:port, dns://name, postgresql://user@host/name) and print its outages.
+    """Watch each URL (http, https, tcp://host:port, dns://name, postgresql://user@host/name) and print its outages.
 
     Each URL is an endpoint of its own, with an observer process of its own. Of PostgreSQL a SELECT is asked; write
     env:NAME for an address that stands in a variable.
@@ -82,10 +83,10 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
 
     \b
     drills measure https://orders.example.com/healthz
-    drills measure --every 1s --for 8h tcp://db.example.com:5432 dns://orders.example.com
+    drills measure --every 1s --for 8h tcp://db.example.com:5432 dns://example.com
 
     Exit 0: no outage. 1: an outage was seen. 3: an endpoint was not measured, or not to the end.
-    """
+    """  # noqa: D301 - the backslash is for click: it keeps the lines below it as they are
     if every * 5 > stable_for:
         raise Usage(f"--every {show(every)} is too coarse for --stable-for {show(stable_for)}: a fifth of it at most")
     urls = list(dict.fromkeys(url))
@@ -119,6 +120,8 @@ def _job(number: int, url: str, **settings: Any) -> ProbeJob:
 
     host = url.removeprefix("env:") if url.startswith("env:") else urlsplit(url).hostname or ""
     sql = {"dsn": url, "query": "SELECT 1"} if url.startswith(("env:", "postgresql://", "postgres://")) else {}
+    if not sql and urlsplit(url).scheme not in _ASKED:
+        raise Usage(f"{url!r} is not a URL of {', '.join(_ASKED)} or postgresql, nor env:NAME")
     job = ProbeJob(
         f"url-{number}",
         f"sql-read://{host}" if sql else url,

@@ -114,9 +114,9 @@ def _endpoint(one: Endpoint) -> list[Body]:
         return [*body, *_unknown(one)]
     body.append(Line(_counted(one.seen)))
     if one.seen.outages:
-        head = ("began (UTC)", "ended", "down for", "failed", "flaps", "")
+        head = ("began (UTC)", "ended", "down for", "failed", "")
         rows = tuple(_row(one.header, outage, told) for outage, told in zip(one.seen.outages, one.told, strict=True))
-        body.append(Table(head, rows, frozenset({3, 4})))
+        body.append(Table(head, rows, frozenset({3})))
     body += _unknown(one)
     body += [Line(Words(note, Tone.FAINT), mark="-") for note in one.notes]
     return body
@@ -137,13 +137,15 @@ def _counted(seen: Seen) -> str:
 
 
 def _row(header: ObserverHeader, outage: Outage, told: Sequence[tuple[str, int]]) -> tuple[Cell, ...]:
+    more = ["never seen up before"] if outage.began_after is None else []
+    more += ["not seen to end"] if outage.ended_before is None else []
+    more += [f"{outage.flaps:,} flap{'' if outage.flaps == 1 else 's'}"] if outage.flaps else []
     return (
-        _began(header, outage),
-        _ended(header, outage),
+        _began(header, outage).partition(",")[0],
+        _ended(header, outage).partition(",")[0],
         _length(outage),
         f"{outage.failed:,}",
-        f"{outage.flaps:,}",
-        "; ".join(f"{what} ({count:,})" for what, count in told),
+        "; ".join([*(f"{what} ({count:,})" for what, count in told), *more]),
     )
 
 
