@@ -284,7 +284,7 @@ def _why_kept(state: State) -> str:
 
 def _remains_note(state: State) -> str:
     if state.world_gone:
-        return f"the sandbox is gone, nothing is owed: {state.world_gone}"
+        return state.world_gone
     if state.plan.world_private and state.finished is not None:
         if not state.owed() and not any(one.standing for one in state.progress.values()):
             return ""
