@@ -406,7 +406,11 @@ def test_after_a_ctrl_c_the_screen_with_its_question_is_back_without_a_new_event
     pinned = plan(step("go", Kind.OPERATOR))
     bodies = (ev.Opened("a-drill", "test", "me", codec.dump(pinned)), ev.Asked("go", Facts()))
     events = [ev.Event(number, FakeClock().now(), body) for number, body in enumerate(bodies, 1)]
-    monkeypatch.setattr("drills.report.ask.interrupt_prompt", lambda *_, **__: None)
+
+    def goes_on(_: State, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr("drills.report.ask.interrupt_prompt", goes_on)
     with terminal() as (hand, stream):
         listener = Listener(stream, clock=FakeClock())
         listener(events, fold(pinned, events))
