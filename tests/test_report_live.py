@@ -147,6 +147,10 @@ def test_the_clock_of_the_recovery_stands_while_the_service_settles_and_goes_on_
     assert stands.settling is not None
     assert stands.settling.since(events[0].at) == 20.0
     assert (stands.settling.utc_ns - events[0].at.utc_ns) / 1e9 == 20.0
+    resumed = settling(events, 20.0)
+    resumed.append(ev.Event(resumed[-1].seq + 1, later, ev.Resumed("ana", 2)))
+    goes_on = standing.so_far(states(resumed), later)
+    assert goes_on == standing.SoFar(later.since(begun), None), "what was seen before nobody drove it is looked at anew"
     for flapped in ((), (20.0, None)):
         assert standing.so_far(states(settling(events, *flapped)), later) == standing.SoFar(later.since(begun), None)
     anew = standing.so_far(states(settling(events, 20.0, None, 25.0)), later)

@@ -125,6 +125,7 @@ class State:
             self._watch_again()
 
     def _watch_again(self) -> None:
+        self.settling = None
         for stage in ("watch", "settled", "collected"):
             self.stages.pop(stage, None)
 
