@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from drills.cli.background import detach_here
 from drills.cli.drill import rehearse, run
 from drills.errors import DrillsError, Refused, Usage
 from drills.runbook.find import environment_path, runbook_path
@@ -38,6 +39,12 @@ def test_a_wrong_word_is_told_without_booting_and_without_a_drill(
     assert words in str(ran.exception)
     assert "bringing up" not in ran.output
     assert not list(elsewhere.iterdir())
+
+
+def test_a_drill_in_the_background_that_has_no_place_for_its_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(Refused, match="cannot be made: File exists; work elsewhere"):
+        detach_here(tmp_path / "taken" / "a-drill")
 
 
 def test_where_there_is_no_folder_what_came_with_drills_is_found(

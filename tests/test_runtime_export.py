@@ -17,7 +17,7 @@ from aws_world import World, moto_server
 
 from drills.cli import compose
 from drills.engine.plan import Mode
-from drills.errors import JournalError
+from drills.errors import JournalError, Usage
 from drills.runtime.export import bring_in, export
 from drills.runtime.journal import read_drill
 from drills.testing import plan, step
@@ -137,8 +137,10 @@ def test_an_export_that_was_changed_or_is_none_is_refused(world: World, tmp_path
         write("none.zip", drill_json=b"[]", journal_db=journal),
     ]
     (tmp_path / "text.zip").write_text("no zip", encoding="utf-8")
-    for pack_file in (*bad, tmp_path / "text.zip", tmp_path / "missing.zip"):
+    for pack_file in (*bad, tmp_path / "text.zip"):
         with pytest.raises(JournalError):
             bring_in(pack_file)
     assert not (tmp_path / "home").exists()
+    with pytest.raises(Usage, match="there is no file"):
+        bring_in(tmp_path / "missing.zip")
     assert bring_in(tmp_path / "good.zip") == tmp_path / "home" / "drill"

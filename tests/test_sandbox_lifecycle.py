@@ -106,6 +106,12 @@ def test_a_sandbox_whose_folder_is_removed_ends(tmp_path: Path) -> None:
     eventually(lambda: not alive(facts.pid), within_s=5)
 
 
+def test_a_folder_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(Refused, match="cannot be made: Not a directory; work elsewhere"):
+        lifecycle.boot(spec(), tmp_path / "taken" / "worlds", private=True)
+
+
 def test_a_world_that_cannot_be_built_says_why(tmp_path: Path) -> None:
     broken = replace(spec(), primary="nowhere")
     began = SystemClock().now()

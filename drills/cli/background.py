@@ -9,6 +9,8 @@ from typing import NoReturn
 
 import click
 
+from drills.errors import Refused
+
 OPENED_WITHIN_S = 120.0
 """How long a drill in the background may take to bring up its sandbox and open its journal."""
 LOOK_S = 0.05
@@ -16,7 +18,11 @@ LOOK_S = 0.05
 
 def detach_here(folder: Path) -> None:
     """Go on in a process of its own, its output beside the drill; the first process waits until it can be watched."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        told = f"{folder.parent} cannot be made: {error.strerror}; work elsewhere, or set DRILLS_HOME"
+        raise Refused(f"not started: {told}; nothing was changed") from error
     log = folder.parent / f"{folder.name}.log"
     sys.stdout.flush()
     sys.stderr.flush()

@@ -68,7 +68,8 @@ def _write(target: Path, name: str, copy: Path, facts: str) -> None:
 def bring_in(pack: Path) -> Path:
     """Unpack an exported drill below this machine's drills and give its folder; one that is there already stays.
 
-    ``JournalError`` when the file is no exported drill, or its journal is not the one that was exported.
+    ``Usage`` when there is no such file, ``JournalError`` when it is no exported drill, or its journal is not the one
+    that was exported.
     """
     try:
         with zipfile.ZipFile(pack) as opened:
@@ -80,6 +81,8 @@ def bring_in(pack: Path) -> Path:
             facts = json.loads(opened.read(FACTS))
             data = opened.read(JOURNAL)
             name, head = str(facts["drill"]), str(facts["head"])
+    except FileNotFoundError as error:
+        raise Usage(f"there is no file {pack}; check the path") from error
     except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{pack} is no exported drill ({error})") from error
     if not name or set(name) - _NAME or name.startswith("."):

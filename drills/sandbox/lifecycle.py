@@ -77,7 +77,10 @@ def boot(spec: WorldSpec, folder: Path, *, private: bool, outage: str | None = N
     folder = folder.resolve()
     if (folder / SANDBOX_JSON).exists() and _alive(folder):
         raise Refused(f"a sandbox runs in {folder} already; end it first")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be made: {error.strerror}; work elsewhere, or set DRILLS_HOME") from error
     (folder / SANDBOX_JSON).unlink(missing_ok=True)
     if outage is not None:
         spec = replace(spec, outage=Outage(outage))
