@@ -252,8 +252,11 @@ def test_what_was_found_done_and_ends_by_itself_refuses_for_nobody_knows_when_it
 def test_a_plan_says_before_it_begins_that_its_point_would_be_refused(world: World, lasts_s: float, ok: bool) -> None:  # noqa: FBT001 - a row of the table
     free = step("promote", Kind.ACTION, "stress", place="east", authority=True, one_way="stays")
     late = step("late", Kind.FAULT, "promote", place="east", expires_s=1.0)
-    pinned = plan(fault(lasts_s), free, late, deadline_s=DEADLINE_S, places=(world.place,))
+    fence = step("fence", Kind.FAULT, "promote", place="east", expires_s=1.0, holds_authority=True)
+    pinned = plan(fault(lasts_s), free, late, fence, deadline_s=DEADLINE_S, places=(world.place,))
     asked = Question(pinned, world.accounts, catalog.load, datetime(2026, 11, 18, tzinfo=UTC))
     told = {one.gate: one for one in self_expiry.ask(asked)}
+    warned = told.pop("self-expiry:fence")
+    assert (warned.ok, warned.advises, "behind promote it is refused" in warned.detail) == (False, True, True)
     assert {name: one.ok for name, one in told.items()} == {"self-expiry:stress": ok, "self-expiry:late": True}
     assert ok or "promote would be refused" in told["self-expiry:stress"].detail

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from drills import durations
 from drills.engine.arming import behind_the_point
-from drills.engine.gates.question import no, yes
+from drills.engine.gates.question import no, warns, yes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,10 @@ def ask(question: Question) -> Iterator[Gated]:
             continue
         found = True
         told = f"ends by itself after {durations.show(step.expires_s)}"
-        if point is None or step.id in behind or step.expires_s > plan.deadline_s:
+        if point is not None and step.id in behind and step.holds_authority and step.expires_s <= plan.deadline_s:
+            why = f"{told}: behind {point} it is refused when that is before the drill's deadline"
+            yield warns(f"{NAME}:{step.id}", f"{why}; let it last longer, or write a shorter `deadline` in the runbook")
+        elif point is None or step.id in behind or step.expires_s > plan.deadline_s:
             yield yes(f"{NAME}:{step.id}", told)
         else:
             most = durations.show(plan.deadline_s)
