@@ -10,16 +10,19 @@ from observe_world import Mood, Service
 from runtime_drill import eventually
 
 from drills.aws.sessions import Accounts
-from drills.clock import SystemClock
+from drills.clock import NS, SystemClock
 from drills.engine.execute import Token
 from drills.engine.observing import Owner, Reach, Watchers
-from drills.engine.plan import AvailabilityWatch, DataWatch
+from drills.engine.plan import AvailabilityWatch, DataWatch, Objective
 from drills.engine.state import State
 from drills.observe.process import is_same
 from drills.observe.start import Observers
+from drills.report import judging
+from drills.report.claims import read
 from drills.testing import plan
 from drills.timeline import codec
 from drills.timeline import events as ev
+from drills.timeline.marks import Limits
 
 CLOCK = SystemClock()
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1"
@@ -136,3 +139,32 @@ def test_since_when_the_service_is_restored_is_told_and_taken_back_when_it_flaps
     assert ready.ok is True
     assert state.settling is not None
     assert state.settling.mono_ns == last.since
+
+
+def test_a_planned_switchover_without_a_disaster_ends_met_by_its_downtime(folder: Path) -> None:
+    with Service() as service:
+        watch = AvailabilityWatch("site", service.url, every_s=0.02, timeout_s=0.2, stable_for_s=1.2)
+        aim = Objective("downtime", None, None, 20.0, limits=Limits.DOWNTIME)
+        state = State(plan(availability=(watch,), objectives=(aim,)))
+        events = [ev.Event(1, CLOCK.now(), ev.Opened("d", "0", "", codec.dump(state.plan)))]
+        state.apply(events[0])
+
+        def told(name: str) -> None:
+            events.extend(
+                ev.Event(len(events) + 1 + at, CLOCK.now(), one) for at, one in enumerate(stage(folder, name, state))
+            )
+
+        told("watch")
+        CLOCK.sleep(0.3)
+        gone = service.become(Mood.BROKEN)
+        CLOCK.sleep(0.5)
+        back = service.become(Mood.UP)
+        told("settled")
+        told("collected")
+    found = judging.finished(judging.claims_of(events, state), state)
+    (downtime,) = read(found.claims).objectives
+    assert (downtime.verdict, found.status, found.exit_code) == ("MET", "met", 0), downtime.why
+    assert downtime.low_s is not None
+    assert downtime.high_s is not None
+    assert downtime.low_s <= (back[1] - gone[0]) / NS
+    assert (back[0] - gone[1]) / NS <= downtime.high_s

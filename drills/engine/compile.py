@@ -91,7 +91,16 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
         places=places_of(place, world),
         steps=steps,
         objectives=tuple(
-            Objective(name, goal.begins, goal.ends, goal.within.total_seconds(), goal.seen_by, goal.basis, goal.joint)
+            Objective(
+                name,
+                goal.begins,
+                goal.ends,
+                goal.within.total_seconds(),
+                goal.seen_by,
+                goal.basis,
+                goal.joint,
+                goal.limits,
+            )
             for name, goal in book.objectives.items()
         ),
         availability=availability,

@@ -13,7 +13,7 @@ import msgspec
 from drills.engine.rules import Rules
 from drills.observe.ledger import Options
 from drills.timeline.facts import Facts
-from drills.timeline.marks import Basis, Mark
+from drills.timeline.marks import Basis, Limits, Mark
 from drills.work import Cost, Evidence, Kind, Place
 
 
@@ -185,15 +185,19 @@ class DataWatch:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several."""
+    """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several.
+
+    What limits the ``downtime`` has no marks.
+    """
 
     name: str
-    begins: Mark
-    ends: Mark
+    begins: Mark | None
+    ends: Mark | None
     target_s: float
     seen_by: tuple[str, ...] = ()
     basis: Basis = Basis.MARKERS
     joint: tuple[str, ...] = ()
+    limits: Limits = Limits.INTERVAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from drills.durations import show
 from drills.engine.plan import Mode
 from drills.observe.settle import Seen, stable
 from drills.timeline import events as ev
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Limits, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,9 @@ def _limit_s(state: State, now: Stamp) -> float:
     """Long enough to prove a miss: until the longest target has passed, and the windows after it."""
     plan = state.plan
     windows_s = max((2 * watch.stable_for_s + watch.timeout_s for watch in plan.availability), default=0.0)
-    targets_s = [one.target_s for one in plan.objectives if one.ends is Mark.SERVICE_RESTORED]
+    targets_s = [
+        one.target_s for one in plan.objectives if one.ends is Mark.SERVICE_RESTORED or one.limits is Limits.DOWNTIME
+    ]
     passed_s = now.since(state.opened) if state.opened is not None else 0.0
     limit_s = max(targets_s, default=0.0) + windows_s + MARGIN_S
     if plan.mode is Mode.REHEARSE:

@@ -124,7 +124,7 @@ def joint_window(watches: Sequence[Watch]) -> int:
 
 def _part(watch: Watch, question: Question, rho_max: int) -> _Part:
     samples = censor(watch.samples, watch.controls)
-    known = latency(samples, _first_trouble(samples, question), watch.header.every_ns)
+    known = latency(samples, first_trouble(samples, question), watch.header.every_ns)
     seen = seen_up(samples, question.until, known.l_max)
     return _Part(watch, samples, known, seen, track(seen, rho_max))
 
@@ -156,7 +156,7 @@ def _relapses(goods: Sequence[Evidence], found: joint.Together) -> tuple[int, ..
     return tuple(sorted(failed))
 
 
-def _first_trouble(samples: Samples, question: Question) -> int:
+def first_trouble(samples: Samples, question: Question) -> int:
     """Give where the baseline ends: at the disaster, or at the first failure if nobody injected one."""
     disaster = question.disaster
     if disaster is not None and disaster.clock is not None:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from drills.measure.availability import View, joint_window, view
 from drills.measure.evidence import Bracket
+from drills.measure.felt import Total, total
 from drills.measure.lints import clock_doubts, foreign
 from drills.measure.points import NO_MARKERS, ONLY_EVIDENCE, restored_point
 from drills.measure.recovery import between, last_old_ack, lost
 from drills.measure.rpo import Loss, loss
 from drills.measure.rto import ENDLESS
 from drills.measure.verdict import NS, Doubt, Span, worst
-from drills.timeline.marks import Basis, Mark
+from drills.timeline.marks import Basis, Limits, Mark
 from drills.timeline.samples import Persona
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Bench:
             raise ValueError("a window (stable_for) must be longer than nothing")
         self.question = question
         self.views: dict[tuple[tuple[str, ...], int], View] = {}
+        self.felt: dict[tuple[tuple[str, ...], int], Total] = {}
         self.last_old_ack = last_old_ack(question)
         self.disaster = self._disaster()
         self.losses = self._losses()
@@ -85,19 +87,34 @@ class Bench:
         return [watch for watch in self.question.watches if watch.header.persona is not Persona.DIRECT]
 
     def interval(self, target: Target) -> Span:
-        """Bound the interval between any two marks; one function for all of them."""
+        """Bound what an objective limits: the interval between any two marks, or the downtime in all."""
+        if target.limits is Limits.DOWNTIME:
+            totals, missing = self.totals(target)
+            return worst([one.span for one in totals]) if totals and not missing else _unwatched(missing)
         if target.begins is Mark.RECOVERY_POINT:
             return self._recovery_point(target)
         if target.ends is Mark.SERVICE_RESTORED:
             groups, missing = self.groups(target)
             if missing or not groups:
-                why = f"no observer {', '.join(missing)} stands in the drill" if missing else "nothing was measured"
-                return Span(0, None, (Doubt(why, "an availability observer"),))
+                return _unwatched(missing)
             return worst([self.restored(one, target.target_ns, target.begins) for one in groups])
+        if target.begins is None or target.ends is None:
+            raise ValueError(f"{target.name}: an interval has two marks")
         (begin, before), (end, after) = self._bracket(target.begins, target), self._bracket(target.ends, target)
         if begin is None or end is None:
             return Span(0, None, tuple(dict.fromkeys((*before, *after))))
         return between(begin, end)
+
+    def totals(self, target: Target) -> tuple[list[Total], list[str]]:
+        """Bound the downtime in all for each group of observers; and the names that no observer has."""
+        groups, missing = self.groups(target)
+        found: list[Total] = []
+        for one in groups:
+            key = (tuple(watch.header.observer for watch in one), target.target_ns)
+            if key not in self.felt:
+                self.felt[key] = total(one, self.question, target.target_ns)
+            found.append(self.felt[key])
+        return found, missing
 
     def _bracket(self, mark: Mark, target: Target) -> tuple[Bracket | None, tuple[Doubt, ...]]:
         """Bracket a mark for an objective, or say why it cannot be.
@@ -195,6 +212,11 @@ class Bench:
         if not wanted:
             return Span(0, None, (ONLY_EVIDENCE if question.points else NO_MARKERS,))
         return worst([lost(one, self.losses.get(one.header.observer), question, self.disaster) for one in wanted])
+
+
+def _unwatched(missing: Sequence[str]) -> Span:
+    why = f"no observer {', '.join(missing)} stands in the drill" if missing else "nothing was measured"
+    return Span(0, None, (Doubt(why, "an availability observer"),))
 
 
 def _unset(mark: Mark) -> Doubt:

@@ -29,7 +29,7 @@ from drills.measure.phases import UNDETECTED, Course, phases
 from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Target
 from drills.measure.verdict import NS, Span, decide, explain, worst
-from drills.timeline.marks import Basis, Mark
+from drills.timeline.marks import Basis, Limits, Mark
 from drills.timeline.samples import Persona
 
 if TYPE_CHECKING:
@@ -82,13 +82,23 @@ class _Judge(Bench):
             phases=self._phases(),
             consistency=answer_consistency(list(zip([one.book for one in ledgers], losses, strict=True))),
             write_rate=write_rate(ledgers, losses),
-            assumptions=(*assumptions([one for _, one in shown], losses), *assumed(question)),
+            assumptions=(
+                *assumptions([one for _, one in shown], losses),
+                *assumed(question),
+                *self._downtime_assumed(),
+            ),
             warnings=self._warnings(worst_client),
             recovery_points=judged_points(question, self.disaster),
         )
 
+    def _downtime_assumed(self) -> tuple[str, ...]:
+        """Say what the bounds of each downtime rest on."""
+        wanted = [one for one in self.question.targets if one.limits is Limits.DOWNTIME]
+        found = [total.said() for one in wanted for total in self.totals(one)[0] if total.span.high is not None]
+        return tuple(dict.fromkeys(found))
+
     def objective(self, target: Target) -> JudgedObjective:
-        """Judge one interval between two marks."""
+        """Judge one interval between two marks, or the downtime in all."""
         span = self.interval(target)
         verdict = decide(span.low, span.high, target.target_ns, doubted=bool(span.doubts))
         why, decided_by = explain(span, target.target_ns, verdict)
@@ -209,5 +219,5 @@ def _dns_tail(service: list[Span], clients: list[Span]) -> JudgedBounds | None:
     return JudgedBounds(low, None if theirs.high is None else seconds(theirs.high - ours.low))
 
 
-def _ends(target: Target) -> tuple[Mark, Mark]:
+def _ends(target: Target) -> tuple[Mark | None, Mark | None]:
     return target.begins, target.ends

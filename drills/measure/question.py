@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from drills.timeline.marks import Basis
+from drills.timeline.marks import Basis, Limits
 
 if TYPE_CHECKING:
     from drills.measure.effect import Disaster
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An objective: two marks and a limit.
+    """An objective: two marks and a limit; what limits the ``downtime`` has no marks.
 
     ``seen_by`` names the observers (or stores) of which the worst counts; empty means all, or none but ``joint``.
     ``joint`` names observers that count as one: up only while all of them see the service up.
     """
 
     name: str
-    begins: Mark
-    ends: Mark
+    begins: Mark | None
+    ends: Mark | None
     target_ns: int
     seen_by: tuple[str, ...] = ()
     basis: Basis = Basis.MARKERS
     joint: tuple[str, ...] = ()
+    limits: Limits = Limits.INTERVAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,9 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         ),
         ledgers=tuple(_ledger(one, files[one.id]) for one in plan.data if one.id in files),
         targets=tuple(
-            Target(one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis, one.joint)
+            Target(
+                one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis, one.joint, one.limits
+            )
             for one in plan.objectives
         ),
         moments=tuple(_moments(state, clock)),

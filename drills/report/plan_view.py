@@ -52,7 +52,13 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
         ],
         "parameters": dict(plan.parameters),
         "objectives": [
-            {"name": one.name, "begins": one.begins.value, "ends": one.ends.value, "target_s": one.target_s}
+            {
+                "name": one.name,
+                "limits": one.limits.value,
+                "begins": one.begins and one.begins.value,
+                "ends": one.ends and one.ends.value,
+                "target_s": one.target_s,
+            }
             for one in plan.objectives
         ],
         "budget": {

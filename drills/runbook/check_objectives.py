@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drills.durations import show
 from drills.runbook.problems import did_you_mean
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Limits, Mark
 
 if TYPE_CHECKING:
     from drills.runbook.model import Runbook, Target
@@ -19,12 +19,12 @@ def check_objectives(runbook: Runbook, problems: Problems) -> None:
     observers = {one.id for one in runbook.measure.availability}
     watches = observers | {one.id for one in (*runbook.measure.data, *runbook.measure.recovery_points)}
     for name, goal in runbook.objectives.items():
+        down = goal.limits is Limits.DOWNTIME
+        known, place = (observers, "'measure: availability'") if down else (watches, "'measure'")
         for number, seen in enumerate(goal.seen_by):
-            if seen not in watches:
-                problems.add(
-                    ("objectives", name, "seen_by", number),
-                    f"{name}: nothing under 'measure' is called {seen!r}; {did_you_mean(seen, watches)}",
-                )
+            if seen not in known:
+                told = f"{name}: nothing under {place} is called {seen!r}; {did_you_mean(seen, known)}"
+                problems.add(("objectives", name, "seen_by", number), told)
         _check_joint(name, goal, observers, problems)
     _check_downtime(runbook, problems)
 
@@ -40,7 +40,7 @@ def _check_joint(name: str, goal: Target, observers: set[str], problems: Problem
             problems.add((*where, number), f"{name}: {seen!r} stands there twice; remove one")
     if len(goal.joint) == 1:
         problems.add(where, f"{name}: joint makes one of two or more observers; add another, or use seen_by")
-    if goal.joint and Mark.SERVICE_RESTORED not in (goal.begins, goal.ends):
+    if goal.joint and goal.limits is Limits.INTERVAL and Mark.SERVICE_RESTORED not in (goal.begins, goal.ends):
         problems.add(where, f"{name}: joint says when the service is restored; remove it, or end at service_restored")
 
 

@@ -10,7 +10,7 @@ from drills.runbook.lint_experiments import experiments
 from drills.runbook.names import references
 from drills.runbook.order import topological
 from drills.runbook.problems import did_you_mean
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Limits, Mark
 from drills.work import Evidence, Kind
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ def _past_no_return(listed: Iterable[Listed], checked: Checked, problems: Proble
 
 
 def _measure(runbook: Runbook, problems: Problems) -> None:
-    rto = runbook.objectives.get("rto")
     for number, one in enumerate(runbook.measure.availability):
         where = ("measure", "availability", number)
         need = _STABLE * (one.timeout + one.every)
@@ -98,10 +97,11 @@ def _measure(runbook: Runbook, problems: Problems) -> None:
                 f"{one.id}: stable_for {_show(one.stable_for)} is shorter than 5 x (timeout + every) = {_show(need)}; "
                 "a flap could hide: raise it, or lower timeout and every",
             )
-        if rto is not None and one.every * _FINE > rto.within and _judges(one, (*rto.seen_by, *rto.joint)):
-            problems.warn(
-                (*where, "every"), f"{one.id}: every must be at most a twentieth of the rto to judge it; lower it"
-            )
+        for name in ("rto", "downtime"):
+            goal = runbook.objectives.get(name)
+            if goal is not None and one.every * _FINE > goal.within and _judges(one, (*goal.seen_by, *goal.joint)):
+                told = f"{one.id}: every must be at most a twentieth of the {name} to judge it; lower it"
+                problems.warn((*where, "every"), told)
         if one.http is not None and one.served_by is None:
             problems.warn(
                 where,
@@ -116,9 +116,12 @@ def _judges(one: Availability, seen_by: tuple[str, ...]) -> bool:
 def _objectives(runbook: Runbook, listed: Iterable[Listed], checked: Checked, problems: Problems) -> None:
     marks = {one.step.mark for one in listed}
     cut = any(Evidence.REPLICATION_CUT in found.evidence for found in checked.traits.values())
+    planned = _planned(runbook, marks)
     for name, goal in runbook.objectives.items():
-        for mark in (goal.begins, goal.ends):
-            missing = _unmarked(mark, runbook, marks)
+        wanted = [Mark.SERVICE_RESTORED] if goal.limits is Limits.DOWNTIME else [goal.begins, goal.ends]
+        for mark in wanted:
+            missing = _unmarked(mark, runbook, marks) if mark is not None else ""
+            missing += planned if missing and mark is Mark.DISASTER else ""
             if missing:
                 problems.warn(("objectives", name), f"{name} will be UNPROVEN: {missing}")
         if Mark.RECOVERY_POINT in (goal.begins, goal.ends) and runbook.measure.data and not cut:
@@ -126,6 +129,16 @@ def _objectives(runbook: Runbook, listed: Iterable[Listed], checked: Checked, pr
                 ("objectives", name),
                 f"{name} will be UNPROVEN: no step shows that replication was cut; add 'probe: sql.receiver_stopped'",
             )
+
+
+def _planned(runbook: Runbook, marks: set[Mark | None]) -> str:
+    """Say what can be judged where no step marks a disaster, as in a planned switchover."""
+    if Mark.DISASTER in marks:
+        return ""
+    can = [name for name, goal in runbook.objectives.items() if goal.limits is not Limits.INTERVAL]
+    if can:
+        return f"; without a disaster {' and '.join(can)} can be judged"
+    return "; a planned switchover, which has no disaster, is judged by 'downtime: 30s'"
 
 
 def _order(runbook: Runbook, problems: Problems) -> None:

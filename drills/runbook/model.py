@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, model_validator
 from drills.runbook.availability import Availability
 from drills.runbook.fields import Name, Scalar, Span, Text, Wait, Written, mapping
 from drills.runbook.ledgers import Data
-from drills.timeline.marks import Basis, Mark
+from drills.timeline.marks import Basis, Limits, Mark
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -64,15 +64,21 @@ class Parameter(Written):
     help: Text | None = None
 
 
+DOWNTIME: Final = Limits.DOWNTIME.value
+"""The objective that limits the downtime by its name."""
+
+
 class Target(Written):
     """Two marks and the longest time between them; ``from`` names the clock that is judged.
 
     ``seen_by`` names the observers of which the worst counts; ``joint`` those that count as one, up only while all
     of them are. The marks may be left out of ``rto``, ``rpo``, ``wrt`` and ``mtd``, whose short form is a duration.
+    ``downtime``, too, has that short form, and never marks: ``within`` limits the total time the service was down.
     """
 
-    begins: Mark = Field(alias="from")
-    ends: Mark = Field(alias="to")
+    begins: Mark | None = Field(default=None, alias="from")
+    ends: Mark | None = Field(default=None, alias="to")
+    limits: Limits = Limits.INTERVAL
     within: Span
     seen_by: tuple[Name, ...] = ()
     basis: Basis = Basis.MARKERS
@@ -82,9 +88,18 @@ class Target(Written):
     @classmethod
     def _long_form(cls, value: Any) -> Any:
         if mapping(value) is None:
-            short = ", ".join(cls.SHORT)
+            short = ", ".join((*cls.SHORT, DOWNTIME))
             raise ValueError(f"only {short} have a short form; write a mapping: {{from: MARK, to: MARK, within: 5m}}")
         return value
+
+    @model_validator(mode="after")
+    def _marks(self) -> Target:
+        """Ask for both marks of an interval, and for none of a downtime."""
+        if self.limits is Limits.INTERVAL and (self.begins is None or self.ends is None):
+            raise ValueError("an interval has two marks; write {from: MARK, to: MARK, within: 5m}")
+        if self.limits is Limits.DOWNTIME and (self.begins is not None or self.ends is not None):
+            raise ValueError("a downtime counts over the whole drill and has no marks; remove 'from' and 'to'")
+        return self
 
     SHORT: ClassVar[dict[str, tuple[Mark, Mark]]] = {
         "rto": (Mark.DISASTER, Mark.SERVICE_RESTORED),
@@ -265,9 +280,11 @@ class Runbook(Written):
 def _long(name: str, goal: object) -> object:
     """Write one objective in its long form, with the marks that its name stands for."""
     marks = Target.SHORT.get(name)
+    given = mapping(goal)
+    if name == DOWNTIME:
+        return {"limits": DOWNTIME, **({"within": goal} if given is None else given)}
     if marks is None:
         return goal
-    given = mapping(goal)
     if given is None:
         return {"from": marks[0], "to": marks[1], "within": goal}
     return {"from": marks[0], "to": marks[1], **given}

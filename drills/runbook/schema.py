@@ -32,7 +32,7 @@ def runbook_schema() -> dict[str, Json]:
     definitions["End"] = {
         "anyOf": [{"enum": ["keep", "undo"]}, _only("failback", "Name of a runbook beside this one.")]
     }
-    definitions["Target"]["required"] = ["within"]  # rto, rpo, wrt and mtd know their marks
+    definitions["Target"]["required"] = ["within"]  # rto, rpo, wrt and mtd know their marks, downtime has none
     definitions["Target"] = {"anyOf": [dict(_DURATION), definitions["Target"]]}
     step = cast("dict[str, dict[str, Json]]", definitions["Step"]["properties"])
     for kind in Kind:

@@ -32,5 +32,14 @@ class Basis(StrEnum):
     """What a service says its recovery point was: evidence, for where markers cannot reach."""
 
 
+class Limits(StrEnum):
+    """What an objective limits."""
+
+    INTERVAL = "interval"
+    """The time between two marks."""
+    DOWNTIME = "downtime"
+    """How long the service was down in all while it was watched; with or without a disaster."""
+
+
 OBSERVED = frozenset({Mark.RECOVERY_POINT, Mark.SERVICE_RESTORED})
 """Marks a step may never set."""
