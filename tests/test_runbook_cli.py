@@ -224,3 +224,27 @@ def test_a_place_that_looks_like_a_misspelt_direction_is_warned_of(tmp_path: Pat
     assert result.exit_code == 0
     assert f"{path}:4: " in result.output
     assert "a: 'form' is taken for a place of the environment; did you mean 'from'?" in result.output
+
+
+def test_without_a_disaster_check_says_which_objectives_can_be_judged(tmp_path: Path) -> None:
+    path = tmp_path / "switchover.yaml"
+    text = (
+        "runbook: a\ntitle: t\nobjectives: {rto: 1m, GOALS}\nmeasure:\n  availability:\n  - id: web\n"
+        "    http: http://x\nsteps:\n- {id: a, action: flow.nothing, at: to}\n"
+    )
+    path.write_text(text.replace("GOALS", "downtime: 30s"), encoding="utf-8")
+    result = CliRunner().invoke(check, [str(path)])
+    assert result.exit_code == 0
+    assert "rto will be UNPROVEN" in result.output
+    assert "without a disaster downtime can be judged" in result.output
+    wrong = {
+        "downtime: {within: 30s, seen_by: [wep]}": "did you mean 'web'",
+        "downtime: {within: 30s, from: decided}": "has no marks; remove",
+        "x: {from: decided, within: 30s}": "an interval has two marks",
+    }
+    for goals, words in wrong.items():
+        path.write_text(text.replace("GOALS", goals), encoding="utf-8")
+        result = CliRunner().invoke(check, [str(path)])
+        assert result.exit_code == 5
+        assert f"{path}:3: " in result.output
+        assert words in result.output
