@@ -131,6 +131,16 @@ def promotion(world: World) -> tuple[Any, Callable[[], Any]]:
     return PromoteReadReplica(db=name), state
 
 
+class ToldToEnd(Exception):
+    """The process was told to end while a drill ran: the drill is parked, and says nothing about the storm."""
+
+    @classmethod
+    def if_parked(cls, state: State, where: str) -> None:
+        """Raise it for a drill that was parked: only a signal parks one that nobody is asked in."""
+        if state.parked:
+            raise cls(f"{state.parked_by} came in {where}, which is parked; run it again")
+
+
 @dataclass
 class Told:
     """One drill in the storm: what it was, how it ended, and everything that was wrong with it."""
@@ -209,6 +219,7 @@ def drill(stage: Stage, seed: int) -> Told:
         home = Path(folder) / "drill"
         stage.storm.seed(seed)
         state = _driven(stage, home, compiled, chance)
+        ToldToEnd.if_parked(state, f"the drill of seed {seed}")
         told.weather = stage.storm.told.total() - weather
         told.ending = state.finished.status if state.finished is not None else str(decide.phase(state))
         told.exit_code = compose.exit_code(state)
@@ -243,7 +254,12 @@ def _driven(stage: Stage, home: Path, compiled: Plan, chance: random.Random) -> 
         opened = ev.Event(1, stage.clock.now(), ev.Opened("drill", __version__, "ana", codec.dump(compiled)))
         state.apply(opened)
         journal.append([opened])
-        return LocalRun(journal, state, means, listen=listen, interrupted=lambda _: None).run()
+        return LocalRun(journal, state, means, listen=listen, interrupted=_parks).run()
+
+
+def _parks(_: State) -> ev.Told:
+    """Ctrl-C ends the storm too: a drill alone would take it for a question."""
+    return ev.Told(ev.Word.PARK, "SIGINT", 0)
 
 
 def checked(stage: Stage, state: State, parts: Sequence[Part], writes: Sequence[Write]) -> Iterator[str]:
@@ -331,6 +347,7 @@ def calmly(stage: Stage, home: Path, state: State, parts: Sequence[Part]) -> Ite
     inbox.say(home, ev.Told(ev.Word.UNDO, "ana", 0, accept_data_loss=True))
     show = compose.Show(_in_silence, lambda _: None, lambda: None)
     after = compose.take_over(home, stage.calm, show, world_alive=lambda _: True, outside=lambda _: None)
+    ToldToEnd.if_parked(after, f"the undo of the drill in {home}")
     if after.owed():
         owed = [f"{one.step.id}: {one.undo_error or one.status}" for one in after.owed()]
         yield f"in calm weather it could not be taken back: {owed}"
