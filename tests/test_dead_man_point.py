@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_world import World, moto_server
+from test_services_contract import experiment as experiment_case
 
 from drills import catalog
 from drills.clock import NS, SystemClock
@@ -246,6 +247,42 @@ def test_what_was_found_done_and_ends_by_itself_refuses_for_nobody_knows_when_it
         state.apply(ev.Event(number, now, body))
     told = list(expiry.too_early(state))
     assert told == ["stress ends by itself, and as it was found done nobody knows when"]
+
+
+def experiment(world: World, lasts: str) -> Step:
+    """Give a step that starts an experiment of FIS, whose one action takes itself back after ``lasts``."""
+    work: Any = experiment_case(world).work
+    template: Any = work.model_dump(mode="json")["template"]
+    template["actions"]["stop"]["parameters"]["startInstancesAfterDuration"] = lasts
+    return step("break", Kind.FAULT, uses="fis.experiment", place="east", params=Facts(template=template))
+
+
+def test_an_experiment_that_heals_before_the_deadline_refuses_the_point_until_it_is_stopped(world: World) -> None:
+    drill = Drill(world, experiment(world, "PT10M"), dead_man=False)
+    drill.tell(ev.Started("break", 1))
+    drill.tell(ev.Ended("break", ev.Outcome.DONE, ""))
+    with pytest.raises(Rejected, match=r"nothing was changed: break ends by itself 1h50m before the drill's deadline"):
+        drill.enter()
+    drill.tell(ev.Ended("promote", ev.Outcome.FAILED, "refused"))
+    drill.tell(ev.UndoStarted("break"))
+    drill.tell(ev.Undid("break", ""))
+    drill.enter()
+
+
+def test_an_experiment_that_outlasts_the_deadline_does_not_stand_in_the_way(world: World) -> None:
+    drill = Drill(world, experiment(world, "PT3H"), dead_man=False)
+    drill.tell(ev.Started("break", 1))
+    drill.tell(ev.Ended("break", ev.Outcome.DONE, ""))
+    drill.enter()
+
+
+def test_an_experiment_by_id_that_does_not_say_when_it_heals_refuses_the_point(world: World) -> None:
+    unknown = step("break", Kind.FAULT, uses="fis.experiment", place="east", params=Facts(template="EXT6oWVA1WrLNy4XS"))
+    drill = Drill(world, unknown, dead_man=False)
+    drill.tell(ev.Started("break", 1))
+    drill.tell(ev.Ended("break", ev.Outcome.DONE, ""))
+    with pytest.raises(Rejected, match=r"break ends by itself 2h before the drill's deadline"):
+        drill.enter()
 
 
 @pytest.mark.parametrize(("lasts_s", "ok"), [(DEADLINE_S / 2, False), (DEADLINE_S, False), (DEADLINE_S + 1, True)])

@@ -12,17 +12,19 @@ from aws_world import World, moto_server
 from moto.fis.models import fis_backends
 from test_services_contract import experiment as experiment_case
 
+from drills.aws.sessions import Accounts
+from drills.aws.storm import Storm, Weather
 from drills.cli import compose
 from drills.engine.compile import compile_plan
 from drills.engine.plan import Mode, Plan, Section
 from drills.engine.progress import Status
-from drills.errors import Invalid, Rejected
+from drills.errors import Busy, Invalid, Rejected, Unanswered
 from drills.runbook.load import load_environment, load_runbook
 from drills.services import fis_world
 from drills.services.fis import Experiment
 from drills.services.fis_probes import ExperimentState, SafetyLever
 from drills.timeline.facts import Facts
-from drills.work import Kind
+from drills.work import Aws, Kind
 
 ROOT = Path(__file__).parent.parent
 ROLE = "arn:aws:iam::123456789012:role/fis"
@@ -145,6 +147,80 @@ def test_a_start_whose_answer_was_lost_is_found_and_not_made_twice(world: World)
     third = work.perform(world.write, before)
     assert third != first
     work.undo(world.write, before, None)
+
+
+def in_weather(world: World, weather: Weather, *, until: str = "") -> Aws:
+    """Give a session whose calls meet this weather from StartExperiment on, until that operation is called."""
+    storm = Storm(0.0, 1, (weather,))
+    write = Accounts(storm=storm).write(world.place)
+    events = write.client("fis").meta.events
+    begun: list[str] = []
+
+    def breaks_loose(**_: object) -> None:
+        storm.rate = 1.0
+        begun.append("it")
+
+    def clears_up(**_: object) -> None:
+        storm.rate = 0.0 if begun else storm.rate
+
+    events.register("before-call.fis.StartExperiment", breaks_loose)
+    if until:
+        events.register(f"before-call.fis.{until}", clears_up)
+    return write
+
+
+def left(world: World, name: str) -> tuple[int, int]:
+    """Count the experiments and the templates of a case."""
+    known = world.client("fis")
+    lists = (known.list_experiments()["experiments"], known.list_experiment_templates()["experimentTemplates"])
+    experiments, templates = (sum(one["tags"].get("case") == name for one in found) for found in lists)
+    return experiments, templates
+
+
+def test_a_start_that_nobody_answered_is_finished_by_asking_again(world: World) -> None:
+    work, name = made(world)
+    before = work.capture(world.read)
+    with pytest.raises(Unanswered):
+        work.perform(in_weather(world, Weather.UNHEARD), before)
+    assert left(world, name) == (1, 1)
+    seen = work.already(world.read)
+    assert (seen.ok, "and its template is still there" in seen.detail) == (False, True)
+    receipt = work.perform(world.write, before)
+    assert left(world, name) == (1, 0)
+    done = work.already(world.read)
+    assert (done.ok, receipt.text("experiment") in done.detail) == (True, True)
+    work.undo(world.write, before, None)
+
+
+def test_a_start_that_was_refused_leaves_no_template_and_may_be_asked_again(world: World) -> None:
+    """Asked again under another token: AWS would answer the same one with the template that was deleted."""
+    work, name = made(world)
+    before = work.capture(world.read)
+    stormy = in_weather(world, Weather.THROTTLED, until="ListExperimentTemplates")
+    calm = Accounts().write(world.place)
+    tokens: list[str] = []
+
+    def keep(params: dict[str, Any], **_: object) -> None:
+        tokens.append(params["clientToken"])
+
+    for session in (stormy, calm):
+        session.client("fis").meta.events.register("provide-client-params.fis.CreateExperimentTemplate", keep)
+    with pytest.raises(Busy, match="Rate exceeded"):
+        work.perform(stormy, before)
+    assert left(world, name) == (0, 0)
+    work.perform(calm, before)
+    assert (left(world, name), len(tokens), len(set(tokens))) == ((1, 0), 2, 2)
+    work.undo(world.write, before, None)
+
+
+def test_a_start_that_was_refused_and_whose_template_may_stand_is_in_doubt(world: World) -> None:
+    work, name = made(world)
+    before = work.capture(world.read)
+    with pytest.raises(Unanswered, match=r"Rate exceeded.*its template may still be there"):
+        work.perform(in_weather(world, Weather.THROTTLED), before)
+    assert left(world, name) == (0, 1)
+    work.undo(world.write, before, None)
+    assert (left(world, name), work.restored(world.read, before).ok) == ((0, 0), True)
 
 
 def test_an_end_that_is_bad_is_final_and_says_why(world: World) -> None:
