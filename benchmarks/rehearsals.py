@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from record import RESULTS, Bar, finish, tell
 
-from drills.calibrate.truth import Exits, Watcher, Writer, numbers
+from drills.calibrate.truth import PATIENCE_S, Exits, Watcher, Writer, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNBOOK = "runbooks/warm-standby.yaml"
+OBSERVERS_TIMEOUT_S = 0.8
+"""As in the runbook: slower than that is down, to the observers and to the witness."""
 AUDIT_SLACK_NS = 60_000_000
 """The gateway stamps a call when it has answered it; the call began at most this much earlier."""
 Bounds = tuple[float | None, float | None]
@@ -75,14 +77,15 @@ class Stage:
     writer: Writer
 
     @classmethod
-    def of(cls, home: Path, facts: dict[str, Any]) -> Stage:
+    def of(cls, home: Path, facts: dict[str, Any], outage: str = "kill") -> Stage:
         """Place the witnesses, who begin at once."""
+        patience_s = OBSERVERS_TIMEOUT_S if outage == "kill" else PATIENCE_S
         pids = [pid for role, pid in facts["pids"].items() if "east" in role]
         stage = cls(
             home,
             facts,
             Exits(pids),
-            Watcher(facts["url"], facts["resolver"]),
+            Watcher(facts["url"], facts["resolver"], patience_s),
             Writer(facts["sites"]["east"]["dsn"]),
         )
         for witness in (stage.exits, stage.watcher, stage.writer):
@@ -135,7 +138,7 @@ def rehearsed(run: int, as_: str, outage: str) -> Outcome:
             return Outcome(run, up.returncode, 0.0, faults=(f"the sandbox did not come up: {up.stderr[-800:]}",))
         facts = json.loads(up.stdout)
         try:
-            stage = Stage.of(home, facts)
+            stage = Stage.of(home, facts, outage)
             begun = time.monotonic()
             ran = drills(home, "rehearse", RUNBOOK, "--in", "default", "--as", as_, "--output", "json", check=False)
             wall_s = time.monotonic() - begun

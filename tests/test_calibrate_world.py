@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -126,3 +128,24 @@ def test_the_name_server_tells_one_address_with_its_ttl_and_writes_down_whom_it_
         assert ask("A") == ["7 127.0.0.2"]
         told = [one for one in names.told if one.at > flipped.latest]
         assert [(one.name, one.address) for one in told] == [("client.calibrate.test", "127.0.0.2")]
+
+
+def test_an_answer_slower_than_the_witness_waits_is_an_outage_to_it_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+
+        def serve() -> None:
+            for _ in range(2):
+                wire, _ = server.accept()
+                with wire:
+                    wire.recv(4096)
+                    clock.sleep(0.4)
+                    with contextlib.suppress(OSError):
+                        wire.sendall(b"HTTP/1.0 200 OK\r\nX-Drills-Site: west\r\n\r\n")
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        with pytest.raises(TimeoutError):
+            ask_service(host, port, host)
+        assert ask_service(host, port, host, patience_s=5.0) == "west"
+        serving.join(10)

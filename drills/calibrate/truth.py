@@ -38,12 +38,12 @@ class Seen:
     site: str
 
 
-def ask_name(resolver: tuple[str, int], name: str) -> str:
+def ask_name(resolver: tuple[str, int], name: str, patience_s: float = PATIENCE_S) -> str:
     """Send one hand-made DNS question over UDP; give the first A record, or nothing."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
     question = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
-        wire.settimeout(PATIENCE_S)
+        wire.settimeout(patience_s)
         wire.sendto(question, resolver)
         answer = wire.recv(512)
     if struct.unpack(">H", answer[6:8])[0] == 0:
@@ -51,9 +51,9 @@ def ask_name(resolver: tuple[str, int], name: str) -> str:
     return socket.inet_ntoa(answer[-4:])
 
 
-def ask_service(address: str, port: int, host: str) -> str:
+def ask_service(address: str, port: int, host: str, patience_s: float = PATIENCE_S) -> str:
     """Send one hand-made HTTP request; give the site that answered 200, or nothing."""
-    with socket.create_connection((address, port), timeout=PATIENCE_S) as wire:
+    with socket.create_connection((address, port), timeout=patience_s) as wire:
         wire.sendall(f"GET /healthz HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -70,10 +70,16 @@ def ask_service(address: str, port: int, host: str) -> str:
 
 @dataclass(slots=True)
 class Watcher:
-    """Asks the service on raw sockets, one request after the other, until it is stopped."""
+    """Asks the service on raw sockets, one request after the other, until it is stopped.
+
+    ``patience_s``: what takes longer is down. Where the outage answers at once (a refused connection) it should be
+    the observers' own timeout, or a slow answer of a busy machine is an outage to the witness alone; where nothing
+    answers it is also how far apart the witness's requests are.
+    """
 
     url: str
     resolver: str
+    patience_s: float = PATIENCE_S
     seen: list[Seen] = field(default_factory=list[Seen])
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -95,8 +101,8 @@ class Watcher:
         while not self._ended.wait(EVERY_S):
             sent = time.monotonic_ns()
             try:
-                address = ask_name((server, int(at)), host)
-                site = ask_service(address, port, host) if address else ""
+                address = ask_name((server, int(at)), host, self.patience_s)
+                site = ask_service(address, port, host, self.patience_s) if address else ""
             except OSError:
                 site = ""
             self.seen.append(Seen(sent, time.monotonic_ns(), site))
