@@ -43,7 +43,7 @@ from drills.engine.gates import (
 from drills.engine.gates.question import Question
 from drills.engine.gates.window import needs
 from drills.engine.halt import Halt, parameter
-from drills.engine.plan import Objective, Plan
+from drills.engine.plan import Mode, Objective, Plan
 from drills.engine.rules import Alarms, ChangeCalendar, Rules, Waiver
 from drills.errors import Missing, Unanswered
 from drills.testing import plan, step
@@ -393,17 +393,19 @@ class Touching:
 
 @near
 @given(
-    fates=st.lists(st.tuples(st.sampled_from(["there", "missing", "silent"]), st.booleans()), min_size=1, max_size=4)
+    mode=st.sampled_from(Mode),
+    fates=st.lists(st.tuples(st.sampled_from(["there", "missing", "silent"]), st.booleans()), min_size=1, max_size=4),
 )
-def test_target_opens_when_each_is_there_or_lies_where_all_is_lost(
-    both: tuple[StandIn, World], fates: list[tuple[str, bool]]
+def test_target_opens_when_each_is_there_or_an_incident_has_lost_its_site(
+    both: tuple[StandIn, World], mode: Mode, fates: list[tuple[str, bool]]
 ) -> None:
     steps = [
         step(f"s{number}", place="east" if lost else "west", params=Facts(fate=fate))
         for number, (fate, lost) in enumerate(fates)
     ]
-    asked = replace(question(both[1], *steps), load=loads(Touching))
-    fine = all(fate == "there" or (fate == "missing" and lost) for fate, lost in fates)
+    asked = replace(question(both[1], *steps, mode=mode), load=loads(Touching))
+    unreachable = mode is Mode.INCIDENT
+    fine = all(fate == "there" or (fate == "missing" and lost and unreachable) for fate, lost in fates)
     assert opens(target.ask, asked) is fine
 
 

@@ -206,6 +206,7 @@ def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.Monk
 
 def test_a_question_stands_whole_on_the_screen_and_not_in_one_line_that_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
     params = Facts(question="Shall users go to the other site now?")
@@ -232,6 +233,7 @@ def test_a_question_of_a_long_runbook_stands_on_a_screen_of_24_lines_with_how_to
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
     params = Facts(question="From the promotion on there is no way back but a failback. " * 2)
