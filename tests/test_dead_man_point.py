@@ -285,6 +285,15 @@ def test_an_experiment_by_id_that_does_not_say_when_it_heals_refuses_the_point(w
         drill.enter()
 
 
+def test_an_experiment_whose_fields_cannot_be_read_any_more_may_end_at_once(world: World) -> None:
+    unread = step("break", Kind.FAULT, uses="fis.experiment", place="east", params=Facts(of_a_later_version=1))
+    drill = Drill(world, unread, dead_man=False)
+    drill.tell(ev.Started("break", 1))
+    drill.tell(ev.Ended("break", ev.Outcome.DONE, ""))
+    with pytest.raises(Rejected, match=r"break ends by itself 2h before the drill's deadline"):
+        drill.enter()
+
+
 @pytest.mark.parametrize(("lasts_s", "ok"), [(DEADLINE_S / 2, False), (DEADLINE_S, False), (DEADLINE_S + 1, True)])
 def test_a_plan_says_before_it_begins_that_its_point_would_be_refused(world: World, lasts_s: float, ok: bool) -> None:  # noqa: FBT001 - a row of the table
     free = step("promote", Kind.ACTION, "stress", place="east", authority=True, one_way="stays")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,6 +222,38 @@ def test_a_start_that_was_refused_and_whose_template_may_stand_is_in_doubt(world
     assert left(world, name) == (0, 1)
     work.undo(world.write, before, None)
     assert (left(world, name), work.restored(world.read, before).ok) == ((0, 0), True)
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_stop_that_comes_after_the_end_is_no_failure_and_any_other_refusal_is(world: World, over: bool) -> None:  # noqa: FBT001 - a case
+    work, name = made(world)
+    before = work.capture(world.read)
+    found = backend(world).experiments[work.perform(world.write, before).text("experiment")]
+
+    def refuse(**_: object) -> tuple[SimpleNamespace, dict[str, Any]]:
+        found._sync_state = lambda: "completed" if over else "running"
+        told = {"Code": "ValidationException", "Message": "it cannot be stopped"}
+        return SimpleNamespace(status_code=400), {"Error": told, "ResponseMetadata": {"HTTPStatusCode": 400}}
+
+    session = Accounts().write(world.place)
+    session.client("fis").meta.events.register("before-call.fis.StopExperiment", refuse)
+    if over:
+        work.undo(session, before, None)
+        assert (left(world, name), work.restored(world.read, before).ok) == ((1, 0), True)
+    else:
+        with pytest.raises(Rejected, match="it cannot be stopped"):
+            work.undo(session, before, None)
+
+
+def test_what_has_completed_does_not_run(world: World) -> None:
+    work, _ = made(world)
+    identity = work.perform(world.write, work.capture(world.read)).text("experiment")
+    running = ExperimentState.model_validate({"experiment": identity, "is": "running"})
+    found = backend(world).experiments[identity]
+    assert any(running.observe(world.read).ok for _ in range(4))
+    found._sync_state = lambda: "completed"
+    seen = running.observe(world.read)
+    assert (seen.ok, seen.final) == (False, True)
 
 
 def test_an_end_that_is_bad_is_final_and_says_why(world: World) -> None:

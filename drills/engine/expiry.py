@@ -14,6 +14,7 @@ from drills.clock import NS
 from drills.engine.outputs import bind_outputs
 from drills.errors import DrillsError
 from drills.runbook.works import build
+from drills.services.spec import ActionSpec
 from drills.work import Expiring
 
 if TYPE_CHECKING:
@@ -51,12 +52,25 @@ def short_fence(state: State, step: Step, now: Stamp) -> str:
 
 
 def expires_s(state: State, step: Step) -> float | None:
-    """Give after how long a step's change ends by itself: as pinned, else as its fields say now; None: never."""
+    """Give after how long a step's change ends by itself: as pinned, else as its fields say now; None: never.
+
+    Of one whose fields cannot be read any more nobody knows, so it may end at once.
+    """
     if step.expires_s is not None:
         return step.expires_s
     work = built(state, step)
+    if work is None and _may_end(step):
+        return 0.0
     ends = work.self_expiry() if isinstance(work, Expiring) else None
     return None if ends is None else ends.total_seconds()
+
+
+def _may_end(step: Step) -> bool:
+    try:
+        spec = catalog.load(step.kind, step.uses)
+    except DrillsError:  # Work this version does not know has no schedule of ours.
+        return False
+    return issubclass(spec, ActionSpec) and spec.self_expiry is not ActionSpec.self_expiry
 
 
 def built(state: State, step: Step) -> object:

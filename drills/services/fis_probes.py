@@ -73,8 +73,11 @@ class ExperimentState(ProbeSpec):
         seen, effect = fis_world.as_seen(found), fis_world.effect(found)
         if seen.status in BAD:
             return Observation(ok=False, detail=effect.detail, value=effect.value, final=seen.over)
-        if effect.final or self.goal is Goal.RUNNING:
+        if effect.final:
             return effect
+        if self.goal is Goal.RUNNING:
+            runs = effect.ok is True and not seen.over
+            return Observation(ok=runs, detail=effect.detail, value=effect.value, final=seen.over)
         return Observation(
             ok=self.goal is Goal.UNHARMED or seen.status in GOOD, detail=effect.detail, value=effect.value
         )

@@ -183,7 +183,10 @@ def refuse_lever(aws: Aws) -> None:
 
 
 def refuse_open_alarms(aws: Aws, given: Table) -> tuple[str, ...]:
-    """Give the names of the alarms that stop a template; ``Rejected`` when one is missing or not OK."""
+    """Give the names of the alarms that stop a template; ``Rejected`` when one is missing or open.
+
+    One without data yet does not stop the start, as in FIS itself.
+    """
     names = tuple(alarm_name(arn) for arn in alarms(given))
     cloudwatch: Any = aws.client("cloudwatch")
     with mapped(writes=False):
