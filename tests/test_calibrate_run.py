@@ -145,7 +145,7 @@ def losing_a_row(question: Question) -> Judgement:
     """Break the estimators: one lost row is not counted."""
     answer = judge(question)
     rows = answer.rows
-    return answer if rows is None else replace(answer, rows=replace(rows, lost=rows.lost - 1))
+    return answer if rows is None else replace(answer, rows=replace(rows, lost=(rows.lost or 0) - 1))
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,18 @@ def test_the_lost_rows_equal_the_set_difference() -> None:
     assert (rows.acked, rows.phantom, rows.holes) == (len(acked), 0, 0)
 
 
+def test_what_a_store_lost_that_was_never_read_is_not_counted_as_nothing() -> None:
+    asked = Case().question()
+    unread = replace(asked.ledgers[0], book=replace(asked.ledgers[0].book, rounds=[], recovered=[]))
+    judged = judge(replace(asked, ledgers=(unread,)))
+    rows = judged.rows
+    assert rows is not None
+    assert rows.acked > 0
+    assert (rows.lost, rows.phantom, rows.holes, rows.diverged, rows.reconciled) == (None,) * 5
+    assert judged.stores[0].rows == rows
+    assert named(judged, "rpo").verdict is Verdict.UNPROVEN
+
+
 @pytest.mark.parametrize("black_hole", [False, True])
 def test_the_truth_lies_within_the_bounds_of_every_simulated_drill(black_hole: bool) -> None:  # noqa: FBT001 - a parameter of pytest
     for seed in range(60):

@@ -60,6 +60,18 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
     assert len(short.splitlines()) < len(said.splitlines())
 
 
+def test_a_store_that_was_never_read_lost_a_dash_and_what_bounds_another_is_no_line_of_its_own() -> None:
+    unread: dict[str, Json] = {"acked": 66, "indeterminate": 0, "lost": None, "phantom": None, "holes": None}
+    orders: dict[str, Json] = {"store": "orders", "low_s": 0.0, "why": "no complete reading of the survivor"}
+    carts: dict[str, Json] = {"store": "carts", "low_s": 0.1, "high_s": 0.2, "why": "the interval between markers"}
+    stores: list[Json] = [{**orders, "rows": unread}, {**carts, "rows": {**unread, "lost": 3}}]
+    said = text.render(result(failover(), claims=Facts(**{**CLAIMS, "rows": unread, "stores": stores})))
+    assert "     66     -        -              0      -         -\n" in said
+    assert "  orders     -  " in said
+    assert "no complete reading" in said
+    assert "the interval between markers" not in said
+
+
 WRONG: tuple[Json, ...] = (None, [], {}, "words", 3, [1, "x", None], [{}])
 
 

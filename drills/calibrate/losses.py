@@ -57,7 +57,8 @@ def loss(one: Lost, judge: Judge) -> Loss:
         false_missed=above is Verdict.MISSED,
         note="" if high_s is not None else answer.objectives[0].why,
     )
-    return Loss(case, -1 if answer.rows is None else answer.rows.lost, one.truly_lost, one.server_clock_s)
+    counted = None if answer.rows is None else answer.rows.lost
+    return Loss(case, -1 if counted is None else counted, one.truly_lost, one.server_clock_s)
 
 
 def uncut(one: NeverCut, judge: Judge) -> Uncut:

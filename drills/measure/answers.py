@@ -83,6 +83,8 @@ def answer_rows(rows: Sequence[Rows]) -> JudgedRows | None:
 
 
 def _rows(rows: Rows) -> JudgedRows:
+    if not rows.read:
+        return JudgedRows(rows.acked, None, None, rows.indeterminate, None, None, None)
     return JudgedRows(
         rows.acked, rows.lost, rows.phantom, rows.indeterminate, rows.holes, rows.diverged, rows.reconciled
     )

@@ -42,15 +42,15 @@ class JudgedObjective:
 
 @dataclass(frozen=True, slots=True)
 class JudgedRows:
-    """Counts of markers over all stores."""
+    """Counts of markers over all stores; None: not counted, because a store was never read whole."""
 
     acked: int
-    lost: int
-    phantom: int
+    lost: int | None
+    phantom: int | None
     indeterminate: int
-    holes: int
-    diverged: int
-    reconciled: int = 0
+    holes: int | None
+    diverged: int | None
+    reconciled: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ class Rows:
 
     ``lost``: acked and absent at the last reading; ``phantom``: present and never acked; ``indeterminate``: no
     answer; ``holes``: present after the first lost one; ``diverged``: lost, and sent to the old primary after the
-    disaster; ``reconciled``: absent at the first reading, present at the last.
+    disaster; ``reconciled``: absent at the first reading, present at the last. ``read`` False: a survivor was never
+    read whole, so that nothing but ``acked`` and ``indeterminate`` was counted.
     """
 
     acked: int = 0
@@ -58,6 +59,7 @@ class Rows:
     holes: int = 0
     diverged: int = 0
     reconciled: int = 0
+    read: bool = True
 
     def plus(self, other: Rows) -> Rows:
         """Add two stores."""
@@ -69,6 +71,7 @@ class Rows:
             self.holes + other.holes,
             self.diverged + other.diverged,
             self.reconciled + other.reconciled,
+            self.read and other.read,
         )
 
 
@@ -288,6 +291,7 @@ def _rows(book: Book, join: _Join, readings: list[frozenset[Key]], ta: int) -> R
         holes=len(join.holes),
         diverged=sum(1 for marker in join.lost if marker.sent > ta),
         reconciled=len((last - first) & keys),
+        read=bool(readings),
     )
 
 

@@ -41,15 +41,18 @@ class ObjectiveClaim:
 
 @dataclass(frozen=True, slots=True)
 class RowsClaim:
-    """What became of the rows that were written while the drill ran; ``reconciled`` ones arrived after a first look."""
+    """What became of the rows that were written while the drill ran; ``reconciled`` ones arrived after a first look.
+
+    None: not counted, because a store was never read.
+    """
 
     acked: int
-    lost: int
-    phantom: int
+    lost: int | None
+    phantom: int | None
     indeterminate: int
-    holes: int
-    diverged: int
-    reconciled: int = 0
+    holes: int | None
+    diverged: int | None
+    reconciled: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class StoreClaim:
     staleness_low_s: float | None
     staleness_high_s: float | None
     writes_per_s: float
-    lost: int
+    lost: int | None
     rows: RowsClaim | None = None
 
 
@@ -213,7 +216,7 @@ def _store(one: Facts) -> StoreClaim:
         _number(one, "staleness_low_s"),
         _number(one, "staleness_high_s"),
         _number(one, "writes_per_s") or 0.0,
-        0 if rows is None else _count(rows, "lost"),
+        None if rows is None else _counted(rows, "lost"),
         None if rows is None else _rows(rows),
     )
 
@@ -227,12 +230,12 @@ def _consistency(one: Facts | None) -> ConsistencyClaim | None:
 def _rows(one: Facts) -> RowsClaim:
     return RowsClaim(
         _count(one, "acked"),
-        _count(one, "lost"),
-        _count(one, "phantom"),
+        _counted(one, "lost"),
+        _counted(one, "phantom"),
         _count(one, "indeterminate"),
-        _count(one, "holes"),
-        _count(one, "diverged"),
-        _count(one, "reconciled"),
+        _counted(one, "holes"),
+        _counted(one, "diverged"),
+        _counted(one, "reconciled"),
     )
 
 
@@ -281,6 +284,11 @@ def _number(one: Facts, name: str) -> float | None:
 
 def _count(one: Facts, name: str) -> int:
     return int(_number(one, name) or 0)
+
+
+def _counted(one: Facts, name: str) -> int | None:
+    value = _number(one, name)
+    return None if value is None else int(value)
 
 
 def _text(one: Facts, name: str) -> str:

@@ -110,10 +110,15 @@ def _counts(rows: RowsClaim) -> tuple[tuple[str, ...], tuple[tuple[Cell, ...], .
     }
     counts |= {"reconciled": rows.reconciled} if rows.reconciled else {}
     bad = {"lost", "holes", "diverged"}
-    cells = tuple(
-        Words(f"{count:,}", Tone.BAD if count and name in bad else Tone.PLAIN) for name, count in counts.items()
-    )
+    cells = tuple(_count(count, bad=name in bad) for name, count in counts.items())
     return tuple(counts), (cells,), frozenset(range(len(counts)))
+
+
+def _count(count: int | None, *, bad: bool) -> Words:
+    """Write a count of rows; one that nobody counted is not a nought."""
+    if count is None:
+        return Words(figures.MISSING)
+    return Words(f"{count:,}", Tone.BAD if count and bad else Tone.PLAIN)
 
 
 def stores(claims: Claims, *, full: bool) -> Part | None:
@@ -137,9 +142,9 @@ def _share(one: float) -> str:
 
 
 def _store(one: StoreClaim) -> tuple[Cell, ...]:
-    lost = Words(f"{one.lost:,}", Tone.BAD if one.lost else Tone.PLAIN)
+    lost, unbound = _count(one.lost, bad=True), one.why if one.high_s is None else ""
     bounds, behind = _range(one.low_s, one.high_s), _range(one.staleness_low_s, one.staleness_high_s)
-    return (one.store, lost, bounds, behind, f"{one.writes_per_s:.1f}" if one.writes_per_s else "", one.why)
+    return (one.store, lost, bounds, behind, f"{one.writes_per_s:.1f}" if one.writes_per_s else "", unbound)
 
 
 def points(claims: Claims, *, full: bool) -> Part | None:
