@@ -81,6 +81,13 @@ def test_the_downtime_of_an_incident_begins_no_sooner_than_the_first_failure_sho
     assert front.flaps.downtime_high_s - front.flaps.downtime_low_s < 4
 
 
+def test_an_incident_is_no_announced_drill() -> None:
+    samples = seen([(OPENED - 200 * S, OPENED + 50 * S)], (OPENED - HOUR, OPENED, S), (OPENED + S, UNTIL, 100 * MS))
+    judged = asked(samples, Disaster(None, opened=OPENED))
+    assert judged.objectives[0].why.endswith("(no step says when it was detected)")
+    assert judged.phases[0].detail == "no step says when it was detected"
+
+
 def test_an_outage_that_was_over_is_not_the_incident() -> None:
     old, now = (OPENED - 2 * HOUR, OPENED - 2 * HOUR + 60 * S), (OPENED - 600 * S, OPENED + 50 * S)
     spans = (OPENED - 3 * HOUR, OPENED, S), (OPENED + S, UNTIL, 100 * MS)

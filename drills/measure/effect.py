@@ -42,6 +42,11 @@ class Disaster:
     declared: Bracket | None = None
     said: str = ""
 
+    @property
+    def unplanned(self) -> bool:
+        """Whether it is an incident: nobody injected it, and no step marks it."""
+        return self.clock is None and self.mark is None and self.opened is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:

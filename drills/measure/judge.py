@@ -25,7 +25,7 @@ from drills.measure.judgement import (
     Judgement,
 )
 from drills.measure.lints import clock_doubts, foreign, header_lints, scheduler_lints, watch_lints
-from drills.measure.phases import UNDETECTED, Course, phases
+from drills.measure.phases import UNDETECTED, UNTOLD, Course, phases
 from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Target
 from drills.measure.verdict import NS, Span, decide, explain, worst
@@ -103,7 +103,7 @@ class _Judge(Bench):
         verdict = decide(span.low, span.high, target.target_ns, doubted=bool(span.doubts))
         why, decided_by = explain(span, target.target_ns, verdict)
         if (target.begins, target.ends) == (Mark.DISASTER, Mark.SERVICE_RESTORED) and not self.moment(Mark.DETECTED):
-            why = f"{why} ({UNDETECTED})"
+            why = f"{why} ({self._undetected})"
         if self.question.disaster is not None and self.question.disaster.said and Mark.DISASTER in _ends(target):
             why = f"{why} ({self.question.disaster.said})"
         if target.basis is Basis.RESTORED_POINT:
@@ -120,6 +120,11 @@ class _Judge(Bench):
             decided_by,
             self._clocks(target),
         )
+
+    @property
+    def _undetected(self) -> str:
+        disaster = self.question.disaster
+        return UNTOLD if disaster is not None and disaster.unplanned else UNDETECTED
 
     def _clocks(self, target: Target) -> tuple[JudgedClock, ...]:
         """Bound a recovery time from every clock that was started; one of them is judged."""
@@ -172,7 +177,7 @@ class _Judge(Bench):
         course = Course(self.disaster, service, restored)
         if target.joint:
             course = Course(self.disaster, None, restored, f"{', '.join(target.joint)} were up together")
-        parts = phases(course, question.steps, question.moments)
+        parts = phases(course, question.steps, question.moments, self._undetected)
         return tuple(JudgedPhase(one.name, one.best / NS, one.detail, one.low / NS, one.high / NS) for one in parts)
 
     def _back(self, groups: Sequence[Group], limit: int | None) -> Bracket | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from drills.measure.question import Moment, StepSpan
 
 UNDETECTED = "announced drill, detection not exercised"
+UNTOLD = "no step says when it was detected"
+"""What is said in its place of an incident, which nobody announced."""
 _TAIL, _AFTER, _BETWEEN = "DNS tail", "propagation", "between steps"
 _ALWAYS = frozenset({"detect", "decide"})
 _END = frozenset({"service", "restored"})
@@ -80,7 +82,9 @@ class _Segment:
         return max(0, min(self.past, past) - max(self.first, first))
 
 
-def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment]) -> tuple[Phase, ...]:
+def phases(
+    course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment], undetected: str = UNDETECTED
+) -> tuple[Phase, ...]:
     """Cut the recovery time into detect, decide, automation by step, data, traffic switch, DNS tail, validate.
 
     Where steps run side by side the instant belongs to the one that ends last, for it is the one waited for. Between
@@ -89,7 +93,8 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
 
     The lengths at the midpoints (``best``) add up to that of the recovery time, and none is negative. Each length
     only grows or only shrinks with each moment that it depends on, so its bounds come from the ends of the brackets;
-    but for the propagation, which starts anew whenever a step begins.
+    but for the propagation, which starts anew whenever a step begins. ``undetected`` is said where no detection is
+    marked.
     """
     at = {moment.mark: moment.at for moment in moments}
     service = course.restored if course.service is None else course.service
@@ -98,7 +103,7 @@ def phases(course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment])
     best = _lengths(_best(known), segments)
     grows = {"detect": _END | {"detected"}, "decide": _END | {"decided"}, _TAIL: frozenset({"restored"})}
     said = {
-        "detect": "" if known.detected is not None else UNDETECTED,
+        "detect": "" if known.detected is not None else undetected,
         "decide": "" if known.decided is not None else "no decision was marked",
         **_details(segments),
         _BETWEEN: "no step was running",
