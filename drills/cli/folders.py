@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.errors import JournalError, Usage
+from drills.errors import JournalError, Unbegun, Usage
 from drills.runtime.folder import JOURNAL, home
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ UNFIT = (sqlite3.Error, TypeError, ValueError, LookupError, AttributeError, Jour
 
 
 def read(folder: Path) -> Drill:
-    """Read a drill; ``JournalError`` names the file and, where it can be told, the event at which it is damaged."""
+    """Read a drill; ``JournalError`` names the file and, where it can be told, the event at which it is damaged.
+
+    ``Unbegun``: it is not damaged, there was never an event.
+    """
     from drills.engine.state import fold
     from drills.runtime import journal
 
@@ -113,6 +116,8 @@ def read(folder: Path) -> Drill:
         with journal.Journal.open(folder) as one:
             events, head = one.read(), one.head
         state = fold(journal.pinned_plan(events), events)
+    except Unbegun:
+        raise
     except UNFIT as error:
         raise damaged(folder / JOURNAL, error) from error
     return Drill(folder, events, state, head, is_driven and state.finished is None)
@@ -182,6 +187,8 @@ def ends(folder: Path) -> Ends | None:
             ).fetchone()
         broken = broken_at(rows)
     except (sqlite3.Error, UnicodeError, TypeError) as error:
+        if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
+            return None
         raise damaged(file, error) from error
     if broken is not None:
         raise damaged(file, JournalError(f"{file}: event {broken} was changed after it was written"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from drills.cli import folders
 from drills.durations import show
-from drills.errors import JournalError
+from drills.errors import JournalError, Unbegun
 from drills.runtime.folder import home
 
 
@@ -63,13 +63,16 @@ def _resting(folder: Path) -> dict[str, Any]:
 
 
 def standing_of(folder: Path) -> dict[str, Any]:
-    """Give the facts of one drill; a damaged one says so."""
+    """Give the facts of one drill; one without an event, or a damaged one, says so."""
     from drills.clock import SystemClock
     from drills.engine import decide
     from drills.report import standing
 
     try:
         drill = folders.read(folder)
+    except Unbegun as error:
+        why = "nothing was written yet" if folders.driven(folder) else str(error)
+        return {"drill": folder.name, "status": "empty", "error": why}
     except JournalError as error:
         return {"drill": folder.name, "status": "damaged", "error": str(error)}
     state = drill.state
@@ -104,8 +107,8 @@ def standing_of(folder: Path) -> dict[str, Any]:
 
 def line(fact: dict[str, Any]) -> str:
     """Say those facts in one line."""
-    if fact["status"] == "damaged":
-        return f"{fact['drill']}  DAMAGED: {fact['error']}"
+    if fact["status"] in ("empty", "damaged"):
+        return f"{fact['drill']}  {fact['status'].upper()}: {fact['error']}"
     words = [f"{fact['drill']}  {fact['status']}"]
     if fact["phase"] not in ("over", fact["status"]):
         words[0] += f": {fact['phase']}"

@@ -114,7 +114,8 @@ def _listed(folder: Path) -> dict[str, Any]:
     try:
         ends = folders.ends(folder)
         if ends is None:
-            return {**fact, "status": "empty", "error": "nothing was written yet"}
+            why = "nothing was written yet" if folders.driven(folder) else journal.UNBEGUN
+            return {**fact, "status": "empty", "error": why}
         first, last = codec.load_event(ends.first), codec.load_event(ends.last)
         plan = journal.pinned_plan([first])
         fact |= {"runbook": plan.runbook, "title": plan.title, "mode": plan.mode.value, "started": first.at.iso()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from drills.engine.plan import Plan
 from drills.engine.state import State
-from drills.errors import JournalError
+from drills.errors import JournalError, Unbegun
 from drills.runtime.folder import JOURNAL as FILE
 from drills.timeline import chain, codec
 from drills.timeline.events import Event, Opened
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from io import BufferedWriter
     from types import TracebackType
 
+UNBEGUN = "the drill ended before its first event: nothing was begun, and its folder can go"
 _DDL = "create table events(seq integer primary key, line text not null, link text not null) strict"
 
 
@@ -101,16 +102,20 @@ class Journal:
         self._head = head
 
     def read(self, after: int = 0) -> list[Event]:
-        """Read the events after a sequence number, checking the chain; ``JournalError`` where it is broken."""
+        """Read the events after a sequence number, checking the chain; ``JournalError`` where it is broken.
+
+        ``Unbegun`` where there is none at all.
+        """
         try:
             rows: list[tuple[int, str, str]] = self._db.execute(
                 "select seq, line, link from events where seq >= ? order by seq", (after,)
             ).fetchall()
         except sqlite3.Error as error:
             if "no such table" in str(error):  # its process died between making the file and writing into it
-                told = "the drill ended before its first event: nothing was begun, and its folder can go"
-                raise JournalError(f"{self.folder / FILE}: {told}") from error
+                raise self._unbegun() from error
             raise JournalError(f"{self.folder / FILE}: {error}") from error
+        if not rows and not after:
+            raise self._unbegun()
         head, expected, events = chain.GENESIS, after or 1, list[Event]()
         for seq, line, link in rows:
             if after and seq == after:
@@ -129,13 +134,21 @@ class Journal:
         self._head = head
         return events
 
+    def _unbegun(self) -> JournalError:
+        """Say that there is no event; beside what a drill leaves once it has begun, that is damage."""
+        told = f"{self.folder / FILE}: {UNBEGUN}"
+        left = [name for name in ("observers", "calls.jsonl") if (self.folder / name).exists()]
+        if left:
+            return JournalError(f"{self.folder / FILE}: its events are gone, {left[0]} beside it shows that there were some")
+        return Unbegun(told)
+
     def state(self) -> State:
         """Compute the drill's state from all its events; ``JournalError`` when they are damaged or not of a drill."""
         return self.told()[1]
 
     def told(self) -> tuple[list[Event], State]:
         """Read all events, and compute the state they come to; errors as ``state``."""
-        events = self.read()
+        events = self.read()  # it names its file itself
         try:
             state = State(pinned_plan(events))
             for event in events:
