@@ -26,7 +26,7 @@ from drills.observe.recorder import Recorder
 from drills.observe.store import seal
 from drills.report.judging import judged_claims
 from drills.runtime.journal import Journal
-from drills.testing import plan, step
+from drills.testing import Script, plan, step
 from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts, Json, Receipt
@@ -295,6 +295,9 @@ def figure(low_s: float, high_s: float | None, verdict: str = "MET") -> Facts:
     return Facts(**{**CLAIMS, "objectives": objectives})
 
 
+ABORT = ev.Told(ev.Word.ABORT, "ana", 1)
+
+
 def keep_many(home: Path, lows: list[float], runbook: str = "orders", first_day: int = 0) -> None:
     """Write one drill a day, each with an RTO of [low, low + 0.5] s."""
     lasted = simulate(failover(runbook=runbook))
@@ -318,6 +321,56 @@ def test_history_below_six_drills_shows_points_and_makes_no_claim(tmp_path: Path
     text = drills(tmp_path, "history").stdout
     assert "missed in 0 of 5 decided drills" in text
     assert "not said: a median with its interval needs 6 drills" in text
+
+
+def test_a_drill_killed_before_its_first_event_is_left_out_as_what_it_is(tmp_path: Path) -> None:
+    keep_many(tmp_path, [7.0, 8.0])
+    (tmp_path / "z-torn").mkdir()
+    (tmp_path / "z-torn" / "journal.db").touch()
+    keep(tmp_path, "z-unwritten", [])
+    ran = drills(tmp_path, "history", "--output", "json")
+    why = "the drill ended before its first event: nothing was begun, and its folder can go"
+    left = [{"drill": name, "why": why, "damaged": False} for name in ("z-torn", "z-unwritten")]
+    assert sorted(json.loads(ran.stdout)["left_out"], key=lambda one: one["drill"]) == left
+    compared = drills(tmp_path, "compare")
+    assert (ran.returncode, compared.returncode) == (0, 0)
+    assert f"not counted: z-torn: {why}" in compared.stderr
+    assert "z-unwritten  empty" in drills(tmp_path, "list").stdout
+    assert drills(tmp_path, "verify", "z-torn").returncode == 3
+    (tmp_path / "z-torn" / "observers").mkdir()
+    assert drills(tmp_path, "history").returncode == 3, "what observed something had begun: its journal is gone"
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (Script(refuses=frozenset({"promote"})), "it failed before the end of its runbook: promote: refused"),
+        (Script(says=((3.0, ABORT),)), "it was aborted before the end of its runbook: aborted by ana"),
+    ],
+    ids=["failed", "aborted"],
+)
+def test_a_drill_that_turned_back_did_not_recover_and_is_in_no_figure(tmp_path: Path, script: Script, why: str) -> None:
+    keep_many(tmp_path, [7.0, 9.0])
+    keep(tmp_path, "z-back", claiming(simulate(failover(), script), figure(1.0, 1.5), "aborted", 6))
+    told = json.loads(drills(tmp_path, "history", "--output", "json").stdout)
+    (kind,) = told["kinds"]
+    assert (kind["turned_back"], [one["low"] for one in kind["objectives"][0]["points"]]) == (1, [7.0, 9.0])
+    (left,) = told["left_out"]
+    assert (left["drill"], left["damaged"]) == ("z-back", False)
+    assert left["why"].startswith(why)
+    assert "1 more turned back" in drills(tmp_path, "history").stdout
+    compared = drills(tmp_path, "compare")
+    assert f"not counted: z-back: {why}" in " ".join(compared.stderr.split())
+    assert compared.returncode == 0
+
+
+def test_a_drill_that_recovered_counts_though_somebody_took_it_back_later(tmp_path: Path) -> None:
+    keep_many(tmp_path, [7.0])
+    over = claiming(simulate(failover()), figure(9.0, 9.5), "met", 0)
+    undone = (ev.Told(ev.Word.UNDO, "ana", 1), ev.Finished("aborted", 6, figure(9.0, 9.5)))
+    keep(tmp_path, "z-undone", [*over, *(ev.Event(len(over) + n, over[-1].at, one) for n, one in enumerate(undone, 1))])
+    told = json.loads(drills(tmp_path, "history", "--output", "json").stdout)
+    assert [one["low"] for one in told["kinds"][0]["objectives"][0]["points"]] == [7.0, 9.0]
 
 
 @pytest.mark.parametrize("damage", ["seal", "chain"])

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drills.cli import folders
-from drills.errors import JournalError, Usage
+from drills.errors import JournalError, Unbegun, Usage
 from drills.report import paint
 from drills.runtime.folder import home
+from drills.runtime.journal import UNBEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,10 @@ def verify(drill: str | None, output: str) -> int:
     folder = folders.find(drill)
     try:
         read = folders.read(folder)
+    except Unbegun as error:
+        found = verifying.unread(folder.resolve().name, str(error), ok=None)
     except JournalError as error:
-        found = verifying.damaged(folder.resolve().name, str(error))
+        found = verifying.unread(folder.resolve().name, str(error), ok=False)
     else:
         found = verifying.verify(folder, read.events, read.state, read.head)
     if output == "json":
@@ -79,8 +82,9 @@ def history(runbook: str | None, since: str | None, output: str) -> int:
     """Say what all drills here show together: per objective, phase and step.
 
     Points below six drills; from six on the median with its 95 % interval. Misses with how often a drill may miss.
-    Rehearsals, runs, environments and directions are counted apart. A drill whose record or evidence is not what was
-    sealed is left out by name, and then the exit code is 3.
+    Rehearsals, runs, environments and directions are counted apart. A drill that did not recover by its runbook
+    (unfinished, refused, aborted, or failed and turned back) is left out by name. So is one whose record or evidence
+    is not what was sealed, and then the exit code is 3.
     """
     from drills.report import history as told
 
@@ -121,22 +125,27 @@ def compare(
     drills compare --runbook OLD --runbook NEW
 
     A drill is said to stand out, or a group to be slower, only at 5 % and only if the lower and the upper ends of
-    the bounds agree; where there are too few drills for that, it says how many it would take. A drill whose record
-    or evidence is not what was sealed is not counted; it is named, and the exit code is 3.
+    the bounds agree; where there are too few drills for that, it says how many it would take. A drill that did not
+    recover by its runbook is not counted, and named. So is one whose record or evidence is not what was sealed, and
+    then the exit code is 3.
     """  # noqa: D301 - the backslash is for click: it keeps the lines below it as they are
     if len(drill) > 2 or len(runbook) > 2 or (drill and (since or runbook)) or (since and len(runbook) > 1):  # noqa: PLR2004 - two sides
         raise Usage("compare takes one or two drills, or --since, or two --runbook; `drills compare --help` shows how")
-    damaged: list[LeftOut] = []
-    if since:
-        found = _by_moment(since, runbook, damaged)
-    elif len(runbook) == 2:  # noqa: PLR2004 - two sides
-        found = _by_runbook(runbook, damaged)
-    else:
-        found = [_one_or_two(drill, runbook, damaged)]
+    left_out: dict[str, LeftOut] = {}
+    try:
+        if since:
+            found = _by_moment(since, runbook, left_out)
+        elif len(runbook) == 2:  # noqa: PLR2004 - two sides
+            found = _by_runbook(runbook, left_out)
+        else:
+            found = [_one_or_two(drill, runbook, left_out)]
+    finally:
+        for one in left_out.values():
+            click.echo(f"not counted: {one.drill}: {one.why}", err=True)
     _tell(found, output)
     if exit_code and any(one.regressed for one in found):
         return 1
-    return DAMAGED if damaged else 0
+    return DAMAGED if any(one.damaged for one in left_out.values()) else 0
 
 
 def _tell(found: Sequence[Comparison], output: str) -> None:
@@ -150,7 +159,7 @@ def _tell(found: Sequence[Comparison], output: str) -> None:
         paint.show(sys.stdout, comparing.parts(one))
 
 
-def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...], damaged: list[LeftOut]) -> Comparison:
+def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...], left_out: dict[str, LeftOut]) -> Comparison:
     from drills.report.comparing import Side, groups, two_drills
 
     if len(names) == 2:  # noqa: PLR2004 - two sides
@@ -158,11 +167,13 @@ def _one_or_two(names: tuple[str, ...], runbook: tuple[str, ...], damaged: list[
         if any(len(side.drills) > 1 for side in sides):
             return groups(*_apart(*sides))
         return two_drills(*sorted(sides, key=lambda side: side.drills[0].opened.utc_ns))
-    drills = _sound(runbook, damaged)
+    drills = _sound(runbook, left_out)
     if not names and not drills:
         raise Usage(f"there is no finished drill{f' of {runbook[0]}' if runbook else ''} in {home()}")
     one = _counted(folders.find(names[0])) if names else max(drills, key=lambda each: each.opened.utc_ns)
     kind, at = one.kind, one.opened.utc_ns
+    for other in [each for each in left_out.values() if each.kind not in (None, kind)]:
+        del left_out[other.drill]
     before = [each for each in drills if each.kind == kind and each.opened.utc_ns < at and each.drill != one.drill]
     if not before:
         raise Usage(f"no finished drill of {kind} was opened before {one.drill}: there is nothing to compare it with")
@@ -189,12 +200,12 @@ def _apart(before: Side, after: Side) -> tuple[Side, Side]:
     return before, after
 
 
-def _by_moment(since: str, runbook: tuple[str, ...], damaged: list[LeftOut]) -> list[Comparison]:
+def _by_moment(since: str, runbook: tuple[str, ...], left_out: dict[str, LeftOut]) -> list[Comparison]:
     from drills.report.comparing import Side, groups
     from drills.report.past import by_kind
 
     moment = _moment(since)
-    drills = _sound(runbook, damaged)
+    drills = _sound(runbook, left_out)
     found: list[Comparison] = []
     for kind, group in by_kind(drills):
         before = tuple(one for one in group if one.opened.utc_ns < moment)
@@ -206,11 +217,11 @@ def _by_moment(since: str, runbook: tuple[str, ...], damaged: list[LeftOut]) -> 
     return found
 
 
-def _by_runbook(runbook: tuple[str, ...], damaged: list[LeftOut]) -> list[Comparison]:
+def _by_runbook(runbook: tuple[str, ...], left_out: dict[str, LeftOut]) -> list[Comparison]:
     from drills.report.comparing import Side, groups
     from drills.report.past import by_kind
 
-    sides = [by_kind(_sound([name], damaged)) for name in runbook]
+    sides = [by_kind(_sound([name], left_out)) for name in runbook]
     found: list[Comparison] = []
     for kind, before in sides[0]:
         for other, after in sides[1]:
@@ -239,7 +250,7 @@ def _past(runbooks: Sequence[str]) -> tuple[list[Past], list[LeftOut]]:
         try:
             drill = folders.read(folder)
         except JournalError as error:
-            left_out.append(LeftOut(folder.name, str(error), damaged=True))
+            left_out.append(_unread(folder, error))
             continue
         if runbooks and drill.state.plan.runbook not in runbooks:
             continue
@@ -251,6 +262,14 @@ def _past(runbooks: Sequence[str]) -> tuple[list[Past], list[LeftOut]]:
     return drills, left_out
 
 
+def _unread(folder: Path, error: JournalError) -> LeftOut:
+    from drills.report.past import LeftOut
+
+    if not isinstance(error, Unbegun):
+        return LeftOut(folder.name, str(error), damaged=True)
+    return LeftOut(folder.name, "it has only just begun" if folders.driven(folder) else UNBEGUN)
+
+
 def _one(drill: folders.Drill) -> Past | LeftOut:
     """Read one drill's figures, unless what it was judged by is not what was sealed."""
     from drills.report.past import past
@@ -260,13 +279,10 @@ def _one(drill: folders.Drill) -> Past | LeftOut:
     return past(drill.name, drill.state, broken)
 
 
-def _sound(runbooks: Sequence[str], damaged: list[LeftOut]) -> list[Past]:
-    """Give the drills that can be counted; those that are damaged are named on stderr, and added to ``damaged``."""
-    drills, left_out = _past(runbooks)
-    for one in left_out:
-        if one.damaged and one not in damaged:
-            damaged.append(one)
-            click.echo(f"not counted: {one.drill}: {one.why}", err=True)
+def _sound(runbooks: Sequence[str], left_out: dict[str, LeftOut]) -> list[Past]:
+    """Give the drills that can be counted; the others are put down in ``left_out`` by their names."""
+    drills, others = _past(runbooks)
+    left_out |= {one.drill: one for one in others}
     return drills
 
 

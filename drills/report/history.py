@@ -35,13 +35,14 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class KindHistory:
-    """All drills of one kind, oldest first."""
+    """All drills of one kind, oldest first. ``turned_back``: how many more were aborted or failed on the way."""
 
     kind: Kind
     drills: tuple[str, ...]
     first: str
     last: str
     courses: tuple[Course, ...]
+    turned_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,12 @@ def history(drills: Sequence[Past], left_out: Sequence[LeftOut]) -> History:
     """Count the drills of each kind."""
     found = tuple(
         KindHistory(
-            kind, tuple(one.drill for one in group), group[0].opened.iso(), group[-1].opened.iso(), _courses(group)
+            kind,
+            tuple(one.drill for one in group),
+            group[0].opened.iso(),
+            group[-1].opened.iso(),
+            _courses(group),
+            sum(1 for one in left_out if one.turned_back and one.kind == kind),
         )
         for kind, group in by_kind(drills)
     )
@@ -86,8 +92,10 @@ def document(found: History) -> dict[str, Any]:
         parts: dict[str, Any] = {
             f"{what}s": [_course(each) for each in one.courses if each.what == what] for what in KINDS_OF_FIGURES
         }
-        kinds.append({**asdict(one.kind), "drills": one.drills, "first": one.first, "last": one.last, **parts})
-    return {"kinds": kinds, "left_out": [asdict(one) for one in found.left_out]}
+        facts = {"drills": one.drills, "first": one.first, "last": one.last, "turned_back": one.turned_back}
+        kinds.append({**asdict(one.kind), **facts, **parts})
+    left_out = [{"drill": one.drill, "why": one.why, "damaged": one.damaged} for one in found.left_out]
+    return {"kinds": kinds, "left_out": left_out}
 
 
 def _course(one: Course) -> dict[str, Any]:
@@ -116,8 +124,11 @@ def parts(found: History) -> list[Part]:
 def _kind(one: KindHistory) -> list[Part]:
     count = len(one.drills)
     since = one.first[:10] if one.first[:10] == one.last[:10] else f"{one.first[:10]} to {one.last[:10]}"
-    head = Part("", (Line(f"{one.kind}: {count} drill{'' if count == 1 else 's'}, {since}"),))
-    told = [head]
+    head: list[Body] = [Line(f"{one.kind}: {count} drill{'' if count == 1 else 's'}, {since}")]
+    if one.turned_back:
+        more = f"{one.turned_back} more turned back before the end of the runbook: in no figure, neither met nor missed"
+        head.append(Line(Words(more, Tone.DOUBT)))
+    told = [Part("", tuple(head))]
     for what, title in zip(KINDS_OF_FIGURES, ("Objectives", "Phases", "Steps"), strict=True):
         courses = [each for each in one.courses if each.what == what]
         if courses:

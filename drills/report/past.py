@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from drills.clock import Stamp
 from drills.engine.decide import Ending
-from drills.engine.progress import Status
+from drills.engine.plan import Section
+from drills.engine.progress import Status, Stop
 from drills.measure.series import Figure
 from drills.measure.verdict import Verdict
 from drills.report import claims as claimed
@@ -57,11 +58,16 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A drill that cannot be counted, and why; ``damaged``: its chain or a seal is broken."""
+    """A drill that cannot be counted, and why; ``damaged``: its chain or a seal is broken.
+
+    ``turned_back``: it began to recover, and did not get to the end of its runbook. ``kind`` None: it is not known.
+    """
 
     drill: str
     why: str
     damaged: bool = False
+    turned_back: bool = False
+    kind: Kind | None = None
 
 
 def past(drill: str, state: State, broken: str = "") -> Past | LeftOut:
@@ -69,15 +75,17 @@ def past(drill: str, state: State, broken: str = "") -> Past | LeftOut:
 
     ``broken`` says what of its evidence is not what was sealed: what it claimed is then worth nothing.
     """
-    if state.opened is None or state.finished is None:
-        return LeftOut(drill, "it has not finished")
-    if state.finished.status == Ending.REFUSED:
-        return LeftOut(drill, "it was refused: nothing was done")
-    if broken:
-        return LeftOut(drill, f"the evidence is not what was sealed: {broken}", damaged=True)
     plan = state.plan
-    read = claimed.read(state.finished.claims)
     kind = Kind(plan.runbook, plan.mode.value, plan.environment, f"{plan.from_site} -> {plan.to_site}")
+    if state.opened is None or state.finished is None:
+        return LeftOut(drill, "it has not finished", kind=kind)
+    if state.finished.status == Ending.REFUSED:
+        return LeftOut(drill, "it was refused: nothing was done", kind=kind)
+    if broken:
+        return LeftOut(drill, f"the evidence is not what was sealed: {broken}", damaged=True, kind=kind)
+    if why := _turned_back(state):
+        return LeftOut(drill, why, turned_back=True, kind=kind)
+    read = claimed.read(state.finished.claims)
     steps = {
         one.step.id: _exactly(one.ended.since(one.started))
         for one in state.progress.values()
@@ -92,6 +100,23 @@ def past(drill: str, state: State, broken: str = "") -> Past | LeftOut:
         {one.name: Figure(one.low_s, one.high_s) for one in read.phases if one.low_s is not None},
         steps,
     )
+
+
+def _turned_back(state: State) -> str:
+    """Say why its runbook did not recover the service, though its numbers may look as if it had; empty if it did.
+
+    What an abort or a failed step takes back may bring the old site up again. A drill that went through all of its
+    steps, and was looked at until it settled, counts whatever came after: a failed check, an abort, a later undo.
+    """
+    if state.stop is None and not state.world_gone:
+        return ""
+    if not state.open_steps(Section.STEPS) and ("settled" in state.stages or not state.plan.watched):
+        return ""
+    how = "it failed" if state.stop is Stop.FAILED else "it was aborted"
+    why = f": {state.why}" if state.why else ""
+    if state.world_gone:
+        how, why = "its sandbox was gone", ""
+    return f"{how} before the end of its runbook{why}"
 
 
 def _aim(one: claimed.ObjectiveClaim) -> Aim:

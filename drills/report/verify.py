@@ -59,9 +59,9 @@ class Verification:
         return 3 if any(one.ok is None for one in self.checks) else 0
 
 
-def damaged(drill: str, why: str) -> Verification:
-    """Say that the timeline itself cannot be read: then nothing else can be checked."""
-    return Verification(drill, 0, "", (Check("timeline", ok=False, detail=why),))
+def unread(drill: str, why: str, *, ok: bool | None) -> Verification:
+    """Say that the timeline itself cannot be read, or that there is none (``ok`` None): nothing else can be checked."""
+    return Verification(drill, 0, "", (Check("timeline", ok=ok, detail=why),))
 
 
 def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) -> Verification:

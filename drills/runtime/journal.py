@@ -136,11 +136,10 @@ class Journal:
 
     def _unbegun(self) -> JournalError:
         """Say that there is no event; beside what a drill leaves once it has begun, that is damage."""
-        told = f"{self.folder / FILE}: {UNBEGUN}"
         left = [name for name in ("observers", "calls.jsonl") if (self.folder / name).exists()]
         if left:
-            return JournalError(f"{self.folder / FILE}: its events are gone, {left[0]} beside it shows that there were some")
-        return Unbegun(told)
+            return JournalError(f"{self.folder / FILE}: it had events, as {left[0]} beside it shows, and they are gone")
+        return Unbegun(f"{self.folder / FILE}: {UNBEGUN}")
 
     def state(self) -> State:
         """Compute the drill's state from all its events; ``JournalError`` when they are damaged or not of a drill."""
