@@ -254,6 +254,7 @@ def test_a_number_claimed_better_than_it_was_is_named(tmp_path: Path) -> None:
     def better(body: dict[str, Any]) -> dict[str, Any]:
         body["claims"]["objectives"][0]["high_s"] = 1.5
         body["claims"]["phases"].pop()
+        body["claims"]["objectives"][0]["why"] = "as an earlier version put it"
         return body
 
     told = told_otherwise(tmp_path, better)
@@ -261,7 +262,21 @@ def test_a_number_claimed_better_than_it_was_is_named(tmp_path: Path) -> None:
     assert any(one.startswith("objectives.rto.high_s: claimed 1.5, recomputed 5") for one in apart(told))
 
 
-def told_otherwise(home: Path, lie: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+def test_sentences_that_another_version_worded_otherwise_are_mentioned_and_no_difference(tmp_path: Path) -> None:
+    def reworded(body: dict[str, Any]) -> dict[str, Any]:
+        body["claims"]["objectives"][0]["why"] = "as an earlier version put it"
+        body["claims"]["phases"][0]["detail"] = "in other words"
+        body["claims"]["assumptions"].append("one that nobody makes any more")
+        return body
+
+    told = told_otherwise(tmp_path, reworded, code=0)
+    named = {text.partition(":")[0].rstrip("0123456789") for one in told["checks"] for text in one["reworded"]}
+    assert named == {"objectives.rto.why", "phases.detect.detail", "assumptions."}
+    assert apart(told) == []
+    assert "WORDED OTHERWISE TODAY" in drills(tmp_path, "verify").stdout
+
+
+def told_otherwise(home: Path, lie: Callable[[dict[str, Any]], dict[str, Any]], code: int = 1) -> dict[str, Any]:
     """Rewrite the last event with an unbroken chain, as somebody would who knows how, and verify."""
     lived(home / "true" / DRILL)
     with Journal.open(home / "true" / DRILL) as journal:
@@ -272,8 +287,8 @@ def told_otherwise(home: Path, lie: Callable[[dict[str, Any]], dict[str, Any]]) 
     told = ev.Finished(body["status"], body["exit_code"], Facts(**body["claims"]))
     keep(home, DRILL, [*events[:-1], ev.Event(last.seq, last.at, told)])
     shutil.copytree(home / "true" / DRILL / "observers", home / DRILL / "observers")
-    code, found = verified(home)
-    assert code == 1
+    ended, found = verified(home)
+    assert ended == code, apart(found)
     return found
 
 

@@ -28,18 +28,24 @@ if TYPE_CHECKING:
 
 TOLD = frozenset({"real", "simulated"})
 """What a drill says of its surroundings: no number, and not computed from its evidence."""
+PROSE = frozenset({"why", "decided_by", "detail", "told", "write_rate", "assumptions", "warnings"})
+"""Sentences: another version may word them otherwise. What they say in figures stands beside them as figures."""
 UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError, AttributeError)
 """What judging damaged evidence may come to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was compared. ``ok`` None: there was nothing to compare it with."""
+    """One thing that was compared. ``ok`` None: there was nothing to compare it with.
+
+    ``reworded``: sentences that are another today, which is no difference in what was measured.
+    """
 
     name: str
     ok: bool | None
     detail: str
     differences: tuple[str, ...] = ()
+    reworded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +173,20 @@ def _recomputed(events: Sequence[ev.Event], state: State, claimed: ev.Finished) 
     """Judge again as the drill did when it ended, from the events before its end.
 
     Between the judge's look at the timeline and the end a few facts may have been written (a note, a guard): the
-    first look that gives the claims is taken, else the one with all events.
+    first look that gives the claims is taken, or at least their figures, else the one with all events.
     """
     last = max((place for place, one in enumerate(events, 1) if isinstance(one.body, ev.Ready)), default=len(events))
+    claims = _numbers(claimed.claims)
     whole: ev.Finished | None = None
+    alike: ev.Finished | None = None
     for upto in range(len(events), last - 1, -1):
         found = _judged(events[:upto], state)
-        if found.claims == _numbers(claimed.claims):
+        if found.claims == claims:
             return found
+        if _without_prose({**found.claims}) == _without_prose({**claims}):
+            alike = alike or found
         whole = whole or found
-    return whole or ev.Finished("", 0)
+    return alike or whole or ev.Finished("", 0)
 
 
 def _judged(events: Sequence[ev.Event], state: State) -> ev.Finished:
@@ -192,18 +202,32 @@ def _compared(claimed: Facts, found: Facts) -> Iterator[Check]:
     """Compare part by part; of the objectives the verdicts are told apart from the numbers."""
     for name in dict.fromkeys([*found, *_numbers(claimed)]):
         then, now = claimed.get(name), found.get(name)
-        apart = tuple(differences(then, now, name))
+        apart = () if name in PROSE else tuple(differences(_without_prose(then), _without_prose(now), name))
+        known = {_path(one) for one in apart}
+        reworded = tuple(one for one in differences(then, now, name) if _path(one) not in known)
         if name == "objectives":
             said = tuple(one for one in apart if _is_verdict(one))
             apart = tuple(one for one in apart if not _is_verdict(one))
             told = ", ".join(f"{one.get('name')} {one.get('verdict')}" for one in _records(then))
             yield Check("verdicts", ok=not said, detail=told or "none", differences=said)
         count = leaves(then)
-        yield Check(name, ok=not apart, detail=f"{count} value{'' if count == 1 else 's'}", differences=apart)
+        told = f"{count} value{'' if count == 1 else 's'}{', worded otherwise' if reworded else ''}"
+        yield Check(name, ok=not apart, detail=told, differences=apart, reworded=reworded)
+
+
+def _without_prose(value: Json) -> Json:
+    """Leave the sentences out: figures, verdicts, counts and names stay."""
+    if isinstance(value, dict):
+        return {name: _without_prose(one) for name, one in value.items() if name not in PROSE}
+    return [_without_prose(one) for one in value] if isinstance(value, list) else value
+
+
+def _path(difference: str) -> str:
+    return difference.partition(": ")[0]
 
 
 def _is_verdict(difference: str) -> bool:
-    return difference.partition(":")[0].endswith(".verdict")
+    return _path(difference).endswith(".verdict")
 
 
 def _ending(claimed: ev.Finished, found: ev.Finished) -> Check:

@@ -34,6 +34,9 @@ def parts(found: Verification) -> list[Part]:
     apart = [line for one in found.checks for line in _differences(one)]
     if apart:
         told.append(Part("Differences", tuple(apart)))
+    worded = [Line(Words(text, Tone.FAINT), mark="-") for one in found.checks for text in one.reworded]
+    if worded:
+        told.append(Part("Worded otherwise today (no difference)", tuple(worded)))
     body = [Line(_MEANINGS[found.exit_code])]
     if found.head:
         head = f"head of the chain {found.head}: compare it with the one in a report you kept"
