@@ -208,7 +208,7 @@ class Shipment:
     kind: str
 
 
-KINDS = ("plain", "plain", "hole", "retry", "post-failover", "shard", "late-cut", "writer-stops")
+KINDS = ("plain", "plain", "hole", "retry", "post-failover", "shard", "late-cut", "writer-stops", "writer-dies")
 
 
 def draw_shipment(random: Random) -> Shipment:
@@ -235,6 +235,7 @@ def draw_shipment(random: Random) -> Shipment:
     lost = [commit for m, commit in markers if m.acked and m.primary == "old" and (m.writer, m.seq) not in present]
     if kind not in {"hole", "shard"}:
         last = max([fault, *(commit for m, commit in markers if m.acked and commit >= 0)])
+        last = old_stops if kind == "writer-dies" else last
         lost += [at for at in range(fault - 200, last) if at >= fault + late - lag and at % 3]
     truth = max(fault, *lost) - min(lost) if lost else 0
     rows = [Recovered(1, fault + 900, writer, seq, "old") for writer, seq in sorted(present)]
@@ -257,7 +258,8 @@ def _write(random: Random, writer: str, old_stops: int, fault: int, kind: str) -
     """One sequential writer: markers with the instant of their commit (-1: never executed by the old primary)."""
     every = random.randint(3, 25)
     at, seq = fault - random.randint(200, 400), random.randint(0, 50)
-    end = fault + (random.randint(0, 60) if kind == "writer-stops" else 200)
+    ends = {"writer-stops": random.randint(0, 60), "writer-dies": -random.randint(1, 150)}
+    end = fault + ends.get(kind, 200)
     found: list[tuple[Marker, int]] = []
     while at < end:
         seq += 1
@@ -274,6 +276,9 @@ def _write(random: Random, writer: str, old_stops: int, fault: int, kind: str) -
             ack = at + random.randint(0, 30)
             found.append((Marker(writer, seq, at, ack, random.choice((None, False)), "old"), -1))
         at = max(at + every, ack if random.random() < 0.5 else 0)
+    if kind == "writer-dies" and found:  # with a marker open, or one that it had just given up
+        gave_up = random.choice((None, min(at + 30, fault - 3)))
+        found.append((Marker(writer, seq + 1, min(at, fault - 3), gave_up, None, "old"), -1))
     return found
 
 

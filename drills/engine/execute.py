@@ -321,6 +321,7 @@ class Workshop:
         probe: Probe = self.build(step)
         aws = self.read(step)
         told: tuple[str, Stamp] = ("", self._means.clock.now())
+        denied = one.denied
         while not token.is_set():
             seen = self._observed(step, probe, aws)
             if seen.ok is True:
@@ -331,7 +332,9 @@ class Workshop:
                 self._end(step.id, Outcome.FAILED, seen.detail)
                 return
             now = self._means.clock.now()
-            if told[0] != seen.detail and now.since(told[1]) >= LOOKED_AT_MOST_EVERY_S:
+            denies = step.mark is not None and seen.ok is False and not denied  # the mark is set no sooner than this
+            if denies or (told[0] != seen.detail and now.since(told[1]) >= LOOKED_AT_MOST_EVERY_S):
+                denied = denied or seen.ok is False
                 told = (seen.detail, now)
                 self._post(drive.Fact(now, ev.Looked(step.id, seen.ok, seen.detail)))
             token.wait(step.every_s if seen.again_s is None else min(step.every_s, seen.again_s))

@@ -82,6 +82,8 @@ class Progress:
     receipt: Receipt | None = None
     output: Facts = field(default_factory=Facts)
     detail: str = ""
+    denied: bool = False
+    """A look has said no: what it waits for came after it had begun."""
     by: str = ""
     adopted: bool = False
     in_doubt: bool = False

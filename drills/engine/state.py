@@ -214,7 +214,8 @@ class State:
 
     @_take.register(ev.Looked)
     def _looked(self, body: ev.Looked, _: Stamp) -> None:
-        self.progress[body.step].detail = body.detail
+        one = self.progress[body.step]
+        one.detail, one.denied = body.detail, one.denied or body.ok is False
 
     @_take.register(ev.Ended)
     def _ended(self, body: ev.Ended, at: Stamp) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from drills.measure.availability import View, joint_window, view
 from drills.measure.evidence import Bracket
 from drills.measure.felt import Total, total
-from drills.measure.lints import clock_doubts, foreign
+from drills.measure.lints import clock_doubts, foreign, slept
 from drills.measure.points import NO_MARKERS, ONLY_EVIDENCE, restored_point
-from drills.measure.recovery import between, last_old_ack, lost
+from drills.measure.recovery import already, between, last_old_ack, lost
 from drills.measure.rpo import Loss, loss
 from drills.measure.rto import ENDLESS
 from drills.measure.verdict import NS, Doubt, Span, worst
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Group: TypeAlias = "tuple[Watch, ...]"
 """One observer, or several that count as one."""
 _WINDOW_PARTS, _TARGET_PARTS = 5, 10
+_ANSWERS = frozenset(Mark) - {Mark.RECOVERY_POINT, Mark.DISASTER, Mark.WRITES_STOPPED}
+"""Marks of what a disaster is answered by; writes may be stopped before one."""
 
 
 class Bench:
@@ -103,7 +105,10 @@ class Bench:
         (begin, before), (end, after) = self._bracket(target.begins, target), self._bracket(target.ends, target)
         if begin is None or end is None:
             return Span(0, None, tuple(dict.fromkeys((*before, *after))))
-        return between(begin, end)
+        doubts = slept(self.question)
+        if begin.earliest > -ENDLESS:
+            return between(begin, end, doubts)
+        return Span(max(0, end.earliest - begin.latest), None, (*doubts, already(target.begins)))
 
     def totals(self, target: Target) -> tuple[list[Total], list[str]]:
         """Bound the downtime in all for each group of observers; and the names that no observer has."""
@@ -159,7 +164,8 @@ class Bench:
         if target.joint:
             groups.append(tuple(self.watches(target.joint)))
         there = {watch.header.observer for one in groups for watch in one}
-        return groups, sorted({*target.seen_by, *target.joint} - there)
+        gone = () if target.seen_by or target.joint else self.question.unwatched
+        return groups, sorted({*target.seen_by, *target.joint, *gone} - there)
 
     def restored(self, watches: Group, target_ns: int | None, begins: Mark | None) -> Span:
         """Bound the time from a mark until one observer, or several as one, saw the service restored.
@@ -178,6 +184,8 @@ class Bench:
                 doubts.append(_unset(begins))
             return Span(0, None, tuple(doubts), one.shares)
         low = max(0, one.earliest - begin.latest)
+        if begin.earliest == -ENDLESS and begins is not None and begins is not Mark.DISASTER:
+            doubts.append(already(begins))
         if one.run is None or begin.earliest == -ENDLESS:
             return Span(low, None, tuple(doubts), one.shares)
         high = max(0, one.run.ended - begin.earliest)
@@ -195,10 +203,16 @@ class Bench:
         return one.effect.clock if begins is Mark.DISASTER else self.moment(begins)
 
     def moment(self, mark: Mark) -> Bracket | None:
-        """Bracket a mark that is not the restoration: the disaster from evidence, the others from their steps."""
+        """Bracket a mark that is not the restoration: the disaster from evidence, the others from their steps.
+
+        What was found to be so at the first look has no beginning; what answers a disaster began after it.
+        """
         if mark is Mark.DISASTER:
             return self.disaster
-        return next((moment.at for moment in self.question.moments if moment.mark is mark), None)
+        at = next((moment.at for moment in self.question.moments if moment.mark is mark), None)
+        if at is None or at.earliest > -ENDLESS or mark not in _ANSWERS or self.disaster is None:
+            return at
+        return Bracket(min(self.disaster.earliest, at.latest), at.latest)
 
     def _recovery_point(self, target: Target) -> Span:
         """Bound the data lost: the worst store, or the restored point where markers cannot reach."""
@@ -211,6 +225,10 @@ class Bench:
         wanted = [one for one in question.ledgers if not target.seen_by or one.header.observer in target.seen_by]
         if not wanted:
             return Span(0, None, (ONLY_EVIDENCE if question.points else NO_MARKERS,))
+        missing = [one for one in question.unwritten if not target.seen_by or one in target.seen_by]
+        if missing:
+            why = f"nothing is there of what {', '.join(missing)} recorded"
+            return Span(0, None, (Doubt(why, "the evidence of every store"),))
         return worst([lost(one, self.losses.get(one.header.observer), question, self.disaster) for one in wanted])
 
 

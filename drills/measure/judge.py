@@ -27,7 +27,7 @@ from drills.measure.judgement import (
 from drills.measure.lints import clock_doubts, foreign, header_lints, scheduler_lints, watch_lints
 from drills.measure.phases import UNDETECTED, UNTOLD, Course, phases
 from drills.measure.points import assumed, judged_points, label
-from drills.measure.question import Target
+from drills.measure.question import Moment, Target
 from drills.measure.verdict import NS, Span, decide, explain, worst
 from drills.timeline.marks import Basis, Limits, Mark
 from drills.timeline.samples import Persona
@@ -177,7 +177,8 @@ class _Judge(Bench):
         course = Course(self.disaster, service, restored)
         if target.joint:
             course = Course(self.disaster, None, restored, f"{', '.join(target.joint)} were up together")
-        parts = phases(course, question.steps, question.moments, self._undetected)
+        moments = [Moment(one.mark, self.moment(one.mark) or one.at) for one in question.moments]
+        parts = phases(course, question.steps, moments, self._undetected)
         return tuple(JudgedPhase(one.name, one.best / NS, one.detail, one.low / NS, one.high / NS) for one in parts)
 
     def _back(self, groups: Sequence[Group], limit: int | None) -> Bracket | None:

@@ -21,8 +21,8 @@ DRIFT_NS = 50_000_000
 _WINDOW_FACTOR = 5
 _TARGET_PARTS = 20
 _RARE = 0.01
-_WEAKER = "the system's resolver"
-"""How an observer's note begins when it did not ask the authoritative servers, or they told it otherwise."""
+_WEAKER = ("the system's resolver", "rows could not be written")
+"""What stands in an observer's note that it asked no authoritative server (or they told otherwise), or lost rows."""
 
 
 def clock_doubts(header: ObserverHeader, question: Question) -> list[Doubt]:
@@ -30,16 +30,34 @@ def clock_doubts(header: ObserverHeader, question: Question) -> list[Doubt]:
 
     The first two kinds leave no number at all (``foreign``); a machine that slept makes durations too short.
     """
+    if not foreign(header, question):
+        return slept(question)
+    why = f"{header.observer} looked by another clock (host, boot or time namespace) than the timeline's"
+    return [Doubt(why, "observers on the drill's own host, in its boot and time namespace")]
+
+
+def slept(question: Question) -> list[Doubt]:
+    """Doubt every interval of a drill whose machine slept, or may have: whoever read its clocks tells it for all.
+
+    An observer that was killed did not read them at its end. If no other did, and UTC moved against the monotonic
+    clock, nobody can say whether the wall clock was set or the machine slept.
+    """
+    headers = [one.header for one in (*question.watches, *question.ledgers) if not foreign(one.header, question)]
     doubts: list[Doubt] = []
-    if foreign(header, question):
-        why = f"{header.observer} looked by another clock (host, boot or time namespace) than the timeline's"
-        doubts.append(Doubt(why, "observers on the drill's own host, in its boot and time namespace"))
-    if header.at_start is not None and header.at_end is not None:
-        slept = (header.at_end.boottime - header.at_start.boottime) - (
+    told = False
+    for header in headers:
+        if header.at_start is None or header.at_end is None:
+            continue
+        told = True
+        lost = (header.at_end.boottime - header.at_start.boottime) - (
             header.at_end.monotonic - header.at_start.monotonic
         )
-        if abs(slept) > DRIFT_NS:
-            doubts.append(Doubt(f"the machine of {header.observer} slept for {show(slept / NS)}", "a host kept awake"))
+        if abs(lost) > DRIFT_NS and not doubts:
+            doubts.append(Doubt(f"the machine of {header.observer} slept for {show(lost / NS)}", "a host kept awake"))
+    if headers and not told and question.wall_moved_ns > DRIFT_NS:
+        moved = show(question.wall_moved_ns / NS)
+        why = f"the wall clock moved by {moved}, and no observer lived to say whether the machine slept"
+        doubts.append(Doubt(why, "an observer that ends by itself"))
     return doubts
 
 
@@ -73,7 +91,7 @@ def header_lints(header: ObserverHeader) -> list[str]:
     said: list[str] = []
     if header.dropped or header.missed:
         said.append(f"{name}: {header.dropped} slots dropped, {header.missed} missed; they count as unknown")
-    said += [f"{name}: {note}" for note in header.notes if note.startswith(_WEAKER)]
+    said += [f"{name}: {note}" for note in header.notes if any(weaker in note for weaker in _WEAKER)]
     if header.ended is None:
         said.append(f"{name}: it did not end by itself")
     if header.at_start is not None and header.at_end is not None:

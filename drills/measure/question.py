@@ -122,5 +122,11 @@ class Question:
     points: tuple[PointSeen, ...] = ()
     content_checked: tuple[str, ...] = ()
     """The steps that have proved the content of the restored copy, after the disaster."""
+    unwatched: tuple[str, ...] = ()
+    """Observers that the drill names and of which no file is there (but those that look past DNS)."""
+    unwritten: tuple[str, ...] = ()
+    """Stores that the drill names and of whose markers no file is there."""
+    wall_moved_ns: int = 0
+    """By how much UTC jumped against the monotonic clock between two events of the timeline."""
     lints: tuple[str, ...] = field(default=())
     """What the caller wants to stand among the warnings."""

@@ -9,9 +9,12 @@ from drills.measure.lints import clock_doubts, foreign
 from drills.measure.verdict import NS, Doubt, Share, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drills.measure.evidence import Bracket
     from drills.measure.question import Ledger, Question
     from drills.measure.rpo import Loss
+    from drills.timeline.marks import Mark
 
 NEVER_CUT = Doubt(
     "replication was never cut: the timeline does not show that the survivor had stopped receiving before its promote",
@@ -20,12 +23,17 @@ NEVER_CUT = Doubt(
 NO_DISASTER = Doubt("no disaster stands on the timeline", "a step that marks the disaster")
 
 
-def between(begin: Bracket, end: Bracket) -> Span:
+def already(mark: Mark) -> Doubt:
+    """Doubt an interval that begins with what was found to be so: nobody saw it begin."""
+    return Doubt(f"{mark.value} was so at the first look, so nobody knows since when", "a look that says no before")
+
+
+def between(begin: Bracket, end: Bracket, doubts: Sequence[Doubt] = ()) -> Span:
     """Bound an interval by the brackets of its two ends."""
     low = max(0, end.earliest - begin.latest)
     narrower = "a tighter bracket"
     shares = (Share("when it began", begin.width, narrower), Share("when it ended", end.width, narrower))
-    return Span(low, max(low, end.latest - begin.earliest), (), shares)
+    return Span(low, max(low, end.latest - begin.earliest), tuple(doubts), shares)
 
 
 def lost(ledger: Ledger, loss: Loss | None, question: Question, disaster: Bracket | None) -> Span:

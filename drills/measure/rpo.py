@@ -130,7 +130,7 @@ def loss(book: Book, disaster: Bracket) -> Loss:
         a = min(_ended(marker) for marker in join.lost)
         low = max(0, tb - a, max(marker.sent for marker in join.lost) - a)
     acked_after = any(_ended(marker) > ta for marker in join.acked)
-    end = old_end(book.markers, join.acked, ta)
+    end = old_end(book.markers, join.acked, disaster)
     high, why = _high(book, join, ta, end)
     k = last_present(join.present)
     behind = max(0, tb - min((_ended(marker) for marker in join.lost), default=tb))
@@ -162,14 +162,15 @@ def executed_by(row: Recovered, old: str) -> bool:
     return row.primary == old
 
 
-def old_end(markers: Iterable[Marker], acked: Sequence[Marker], ta: int) -> int:
+def old_end(markers: Iterable[Marker], acked: Sequence[Marker], disaster: Bracket) -> int:
     """Give when the old primary had surely stopped acknowledging; ENDLESS if a writer stopped while still acked.
 
-    For each writer that was acked after ``ta``: the end of its first unanswered marker sent after its last acked
-    one, and no sooner than that last ack. If none was, some writer must still have gone unanswered after its last
-    ack: a writer that stopped before the disaster shows nothing of what came after. The lanes of one process are
-    one writer here: whichever is free takes the next marker.
+    For each writer that was acked after the disaster: the end of its first unanswered marker sent after its last
+    acked one, and no sooner than that last ack. If none was, some writer must have tried in vain since: one that
+    stopped (or died, with a marker open) before the disaster shows nothing of what came after. The lanes of one
+    process are one writer here: whichever is free takes the next marker.
     """
+    ta = disaster.latest
     last: dict[str, Marker] = {}
     for marker in acked:
         known = last.get(_process(marker))
@@ -179,14 +180,16 @@ def old_end(markers: Iterable[Marker], acked: Sequence[Marker], ta: int) -> int:
     for marker in acked:
         latest[_process(marker)] = max(latest[_process(marker)], _ended(marker))
     silent: dict[str, Marker] = {}
+    in_vain = False
     for marker in markers:
         ack = last.get(_process(marker))
         if ack is None or marker.acked or marker.sent <= ack.sent:
             continue
+        in_vain = in_vain or (marker.ended is not None and marker.sent >= disaster.earliest)
         known = silent.get(_process(marker))
         if known is None or marker.sent < known.sent:
             silent[_process(marker)] = marker
-    if not silent:
+    if not in_vain:
         return ENDLESS
     end = ta
     for writer in last:
@@ -232,14 +235,21 @@ def _identity(markers: Sequence[Marker], tb: int) -> str:
 
 
 def _readings(book: Book) -> list[frozenset[Key]]:
-    """Give the keys found by each complete reading, in order; rows of broken-off readings count as present."""
+    """Give the keys found by each complete reading, in order.
+
+    What a reading that broke off has found is there, unless a complete one that began later does not find it.
+    """
     whole = sorted((one.started, one.round) for one in book.rounds if one.complete)
+    if not whole:
+        return []
+    began, last = whole[-1]
+    later = {one.round for one in book.rounds if one.started >= began}
+    earlier = {one.round for one in book.rounds} - later
     found: dict[int, set[Key]] = {number: set() for _, number in whole}
-    loose: set[Key] = set()
     for row in book.recovered:
-        found.get(row.round, loose).add((row.writer, row.seq))
-    if whole:
-        found[whole[-1][1]] |= loose
+        # A reading that never said its end has broken off as well; rounds are counted upwards.
+        number = last if row.round in later or (row.round > last and row.round not in earlier) else row.round
+        found.setdefault(number, set()).add((row.writer, row.seq))
     return [frozenset(found[number]) for _, number in whole]
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_HELD = 200_000
 """Rows held in memory while the disk refuses them; beyond this they are counted and lost."""
+ROWS_LOST = "rows could not be written and are lost"
+"""How a header's note ends that counts them."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Recorder:
     def _write(self, batch: _Batch, open_markers: list[Marker]) -> None:
         header = self.header
         if self.lost:
-            header = replace(header, notes=(*header.notes, f"{self.lost} rows could not be written and are lost"))
+            header = replace(header, notes=(*header.notes, f"{self.lost} {ROWS_LOST}"))
         run = self._connection
         run.execute("BEGIN IMMEDIATE")
         try:

@@ -5,7 +5,7 @@ The same function writes the claims when a drill ends and recomputes them for ``
 
 from __future__ import annotations
 
-from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,26 +13,26 @@ from drills.clock import NS
 from drills.engine.decide import concluded
 from drills.engine.plan import Section
 from drills.engine.progress import Status
-from drills.measure.availability import WINDOW_PARTS
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
-from drills.measure.question import Ledger, Moment, PointSeen, Question, StepSpan, Target, Watch
-from drills.measure.rpo import Book
-from drills.observe.store import read_controls, read_header, read_ledger, read_recovered, read_rounds, read_samples
+from drills.measure.question import Moment, PointSeen, Question, StepSpan, Target
+from drills.measure.rpo import ENDLESS
+from drills.measure.skew import drift
+from drills.observe.store import read_header
 from drills.report.claims import read
+from drills.report.watched import files_of, ledger, of_one_clock, rings_of, told_by, watch
 from drills.runtime.journal import read_drill
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
 from drills.timeline.marks import OBSERVED, Mark
-from drills.timeline.samples import Samples
 from drills.work import Evidence, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from drills.clock import Stamp
-    from drills.engine.plan import DataWatch, Step
+    from drills.engine.plan import Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
 
@@ -64,8 +64,8 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
     assert state.opened is not None  # noqa: S101 - the caller has looked
     clock = state.opened.clock
     plan = state.plan
-    files = _files(events)
-    rings = _rings(events)
+    files = files_of(events)
+    rings = rings_of(events)
     return Question(
         clock=clock,
         time_namespace=_time_namespace(files),
@@ -74,9 +74,11 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         from_site=plan.from_site,
         to_site=plan.to_site,
         watches=tuple(
-            _watch(files[one.id], round(one.stable_for_s * NS), rings) for one in plan.availability if one.id in files
+            watch(of_one_clock(files[one.id], clock), round(one.stable_for_s * NS), rings)
+            for one in plan.availability
+            if one.id in files
         ),
-        ledgers=tuple(_ledger(one, files[one.id]) for one in plan.data if one.id in files),
+        ledgers=tuple(ledger(one, files[one.id], clock) for one in plan.data if one.id in files),
         targets=tuple(
             Target(
                 one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis, one.joint, one.limits
@@ -86,28 +88,13 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         moments=tuple(_moments(state, clock)),
         steps=tuple(_spans(state, clock)),
         cut_before_promote=_cut_before_promote(state),
+        unwatched=tuple(one.id for one in plan.availability if one.id not in files and one.resolve != "direct"),
+        unwritten=tuple(one.id for one in plan.data if one.id not in files),
+        wall_moved_ns=_wall_moved(events, clock),
         points=tuple(_points(state, clock)),
         content_checked=tuple(_content_checked(state, clock)),
-        lints=(*_lints(events, clock), *(note for file in sorted(rings) for note in _told_by(file))),
+        lints=(*_lints(events, clock), *(note for file in sorted(rings) for note in told_by(file))),
     )
-
-
-def _files(events: Sequence[ev.Event]) -> dict[str, list[Path]]:
-    """Every file each observer has written, oldest first: one that died was started again with a file of its own."""
-    files: dict[str, list[Path]] = {}
-    for event in events:
-        if isinstance(event.body, ev.Watching):
-            path = Path(event.body.file)
-            if path not in files.setdefault(event.body.observer, []):
-                files[event.body.observer].append(path)
-    there = {name: [path for path in paths if path.exists()] for name, paths in files.items()}
-    return {name: paths for name, paths in there.items() if paths}
-
-
-def _rings(events: Sequence[ev.Event]) -> frozenset[Path]:
-    """Give the files that were taken over from rings of before the drill."""
-    found = [one.body for one in events if isinstance(one.body, ev.Watching)]
-    return frozenset(Path(one.file) for one in found if one.process == ev.RING)
 
 
 def _time_namespace(files: dict[str, list[Path]]) -> str:
@@ -160,42 +147,27 @@ def _until(events: Sequence[ev.Event], clock: str) -> int:
     return last
 
 
-def _watch(paths: list[Path], window_ns: int, rings: frozenset[Path]) -> Watch:
-    controls = tuple(control for path in paths for control in read_controls(path))
-    samples = [read_samples(path) for path in paths]
-    whole = samples[0] if len(samples) == 1 else Samples.of(row for one in samples for row in one)
-    live = [path for path in paths if path not in rings]
-    header = read_header((live or paths)[0])
-    before = [read_header(path) for path in paths if path in rings]
-    if not before:
-        return Watch(header, whole, window_ns, controls)
-    if live and before[0].at_start is not None:  # a machine that slept since then has slept in the drill
-        header = replace(header, at_start=before[0].at_start)
-    coarse = max((one.stable_for_ns or 0) // WINDOW_PARTS for one in before)
-    return Watch(header, whole, window_ns, controls, coarse)
-
-
-def _ledger(watch: DataWatch, paths: list[Path]) -> Ledger:
-    book = Book(
-        watch.id,
-        [marker for path in paths for marker in read_ledger(path)],
-        read_rounds(paths[-1]),
-        read_recovered(paths[-1]),
-        ordered=watch.ordered,
-        every_write=watch.every_write,
-    )
-    return Ledger(read_header(paths[0]), book, watch.peak_per_s)
+def _wall_moved(events: Sequence[ev.Event], clock: str) -> int:
+    """Give the largest jump of UTC against the monotonic clock between two events, beyond what clocks drift."""
+    stamps = [event.at for event in events if event.at.clock == clock]
+    jumps = [
+        abs((two.utc_ns - one.utc_ns) - (two.mono_ns - one.mono_ns)) - drift(two.mono_ns - one.mono_ns)
+        for one, two in pairwise(stamps)
+    ]
+    return max(0, *jumps) if jumps else 0
 
 
 def _moments(state: State, clock: str) -> Iterator[Moment]:
+    """Bracket the marks that steps set: no sooner than their beginning, but for what was found to be so already."""
     for one in state.progress.values():
         mark = one.step.mark
         if mark is None or mark is Mark.DISASTER or mark in OBSERVED or one.status is not Status.DONE:
             continue
         if one.started is not None and one.ended is not None and one.started.clock == one.ended.clock == clock:
             word = one.step.kind is Kind.OPERATOR and one.step.hand is None  # a person's word has a moment
-            earliest = one.ended if word else one.started
-            yield Moment(mark, Bracket(earliest.mono_ns, one.ended.mono_ns))
+            found = one.adopted or (one.step.kind is Kind.PROBE and one.step.hand is None and not one.denied)
+            earliest = -ENDLESS if found else (one.ended if word else one.started).mono_ns
+            yield Moment(mark, Bracket(earliest, one.ended.mono_ns))
 
 
 def _spans(state: State, clock: str) -> Iterator[StepSpan]:
@@ -286,13 +258,6 @@ def _content_checked(state: State, clock: str) -> Iterator[str]:
 def _began(state: State, mark: Mark) -> Stamp | None:
     """Give when the step that marks a moment was started; None where none does."""
     return next((one.started for one in state.progress.values() if one.step.mark is mark), None)
-
-
-def _told_by(ring: Path) -> Iterator[str]:
-    """Give what is to be said of a ring that was taken over: how far back it reaches, and what it lacks."""
-    if ring.exists():
-        header = read_header(ring)
-        yield from (f"{header.observer}: {note}" for note in header.notes if "ring" in note or "gap" in note)
 
 
 def _lints(events: Sequence[ev.Event], clock: str) -> Iterator[str]:
