@@ -91,7 +91,7 @@ def test_a_writer_that_died_has_not_written_down_every_write(tmp_path: Path) -> 
     """Acknowledgements of its last half second are gone, so that none of those written down is lost says little."""
     one = ledger(Story(), lag=0)
     every = replace(ORDERS, ordered=False, every_write=True)
-    verdicts = []
+    verdicts: list[Verdict] = []
     for name, ended in (("whole", LOST + 20 * S), ("killed", None)):
         file = kept(tmp_path / name, replace(one, header=replace(one.header, ended=ended)))
         lived = Lived((("orders", file),), (replace(RPO, target_s=0.01),), data=(every,), availability=())
