@@ -13,6 +13,7 @@ from drills.engine.progress import Status
 from drills.engine.state import State
 from drills.measure.effect import Disaster
 from drills.measure.evidence import Bracket
+from drills.report import standing
 from drills.report.judging import question
 from drills.runtime import inbox
 from drills.testing import plan, step
@@ -87,6 +88,13 @@ def told(*bodies: ev.Body) -> tuple[list[ev.Event], State]:
 def test_a_disaster_made_by_hand_is_the_first_outage_after_it_was_asked_for() -> None:
     asked = question(*told(ev.Asked("lose"), ev.Told(Word.APPROVE, "ana", 1, "lose")))
     assert asked.disaster == Disaster(None, mark=Bracket(2 * 10**9, 3 * 10**9), opened=2 * 10**9)
+
+
+def test_no_recovery_time_runs_before_people_say_that_it_is_lost() -> None:
+    asking = told(ev.Asked("lose"))[1]
+    lost = told(ev.Asked("lose"), ev.Told(Word.APPROVE, "ana", 1, "lose"))[1]
+    assert standing.disaster(asking) is None
+    assert standing.disaster(lost) == lost.last
 
 
 def test_a_disaster_that_an_operator_makes_is_bracketed_by_what_was_seen_too() -> None:

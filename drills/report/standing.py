@@ -10,6 +10,7 @@ from drills.engine import decide
 from drills.engine.plan import Mode
 from drills.engine.progress import Phase, Status
 from drills.timeline.marks import Mark
+from drills.work import Kind
 
 if TYPE_CHECKING:
     from drills.clock import Stamp
@@ -66,9 +67,16 @@ def exit_code(state: State) -> int:
 
 
 def disaster(state: State) -> Stamp | None:
-    """Give the moment from which the recovery time runs: the start of the step marked ``disaster``, or as declared."""
+    """Give the moment from which the recovery time runs: the start of the step marked ``disaster``, or as declared.
+
+    What people break by hand is lost once they have said so: until then they may not have begun.
+    """
     for one in state.progress.values():
-        if one.step.mark is Mark.DISASTER and one.status in (Status.RUNNING, Status.DONE, Status.UNKNOWN):
+        if one.step.mark is not Mark.DISASTER:
+            continue
+        if one.step.kind is Kind.OPERATOR:
+            return one.ended if one.status is Status.DONE else None
+        if one.status in (Status.RUNNING, Status.DONE, Status.UNKNOWN):
             return one.attempted
     if state.began is not None and state.opened is not None:
         ago = state.opened.utc_ns - state.began.earliest
