@@ -124,6 +124,23 @@ def read_all(number: int, within_s: float = 5.0) -> str:
     return found.decode()
 
 
+def screen(monkeypatch: pytest.MonkeyPatch, events: list[ev.Event], state: State, clock: FakeClock, until: str) -> str:
+    """What stands on a screen of 80 columns and 24 lines by the time that ``until`` is drawn (10 s at most)."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    drawn, over = "", time.monotonic() + 10
+    with terminal() as (hand, stream):
+        listener = Listener(stream, clock=clock)
+        listener(events, state)
+        while until not in drawn and time.monotonic() < over:
+            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
+            drawn += ESCAPES.sub("", read_all(hand))
+        listener.close()
+    return drawn
+
+
 def settling(events: list[ev.Event], *since_s: float | None) -> list[ev.Event]:
     """A drill whose steps are done and that waits for the service: told since when it is restored, or not any more."""
     over = next(at for at, one in enumerate(events) if isinstance(one.body, ev.Ended) and one.body.step == "writer")
@@ -177,24 +194,12 @@ def test_a_drill_that_nobody_drives_says_for_how_long_and_pretends_no_clock(tmp_
 
 
 def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LINES", "24")
     events = simulate(failover())
     begun = next(one.seq for one in events if isinstance(one.body, ev.Started) and one.body.step == "promote")
     state = states(events[:begun])
     clock = FakeClock()
     clock.sleep(20.0)
-    with terminal() as (hand, stream):
-        listener = Listener(stream, clock=clock)
-        listener(events[:begun], state)
-        until = time.monotonic() + 10
-        drawn = ""
-        while "left" not in drawn and time.monotonic() < until:
-            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
-            drawn += ESCAPES.sub("", read_all(hand))
-        listener.close()
+    drawn = screen(monkeypatch, events[:begun], state, clock, until="left")
     assert "Fail orders over" in drawn
     assert "rto so far 19s of 5m" in drawn
     assert "4m41s left" in drawn
@@ -205,23 +210,12 @@ def test_the_screen_shows_steps_times_and_the_countdown(monkeypatch: pytest.Monk
 
 
 def test_a_question_stands_whole_on_the_screen_and_not_in_one_line_that_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LINES", "24")
     params = Facts(question="Shall users go to the other site now?")
     pinned = plan(step("go", Kind.OPERATOR, params=params, show=("data_at_risk", "if_no")))
     shown = Facts(data_at_risk="predicted by lag: 12 s behind " + "and more " * 8, if_no="the drill is aborted at once")
     bodies = (ev.Opened("a-drill", "test", "me", codec.dump(pinned)), ev.Asked("go", shown))
     events = [ev.Event(number, FakeClock().now(), body) for number, body in enumerate(bodies, 1)]
-    with terminal() as (hand, stream):
-        listener = Listener(stream, clock=FakeClock())
-        listener(events, fold(pinned, events))
-        until, drawn = time.monotonic() + 10, ""
-        while "drills reject go" not in drawn and time.monotonic() < until:
-            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
-            drawn += ESCAPES.sub("", read_all(hand))
-        listener.close()
+    drawn = screen(monkeypatch, events, fold(pinned, events), FakeClock(), until="drills reject go")
     lines = [one.strip() for one in drawn.splitlines()]
     assert "go ASKS: Shall users go to the other site now?" in lines
     assert "if_no: the drill is aborted at once" in lines
@@ -232,10 +226,6 @@ def test_a_question_stands_whole_on_the_screen_and_not_in_one_line_that_is_cut(m
 def test_a_question_of_a_long_runbook_stands_on_a_screen_of_24_lines_with_how_to_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LINES", "24")
     params = Facts(question="From the promotion on there is no way back but a failback. " * 2)
     pinned = plan(step("go", Kind.OPERATOR, params=params, show=("risk",)), *(step(f"s{at}") for at in range(15)))
     bodies = (
@@ -243,14 +233,7 @@ def test_a_question_of_a_long_runbook_stands_on_a_screen_of_24_lines_with_how_to
         ev.Asked("go", Facts(risk="the standby streams, 127ms behind " * 60)),
     )
     events = [ev.Event(number, FakeClock().now(), body) for number, body in enumerate(bodies, 1)]
-    with terminal() as (hand, stream):
-        listener = Listener(stream, clock=FakeClock())
-        listener(events, fold(pinned, events))
-        until, drawn = time.monotonic() + 10, ""
-        while "drills reject go" not in drawn and time.monotonic() < until:
-            time.sleep(0.05)  # noqa: TID251 - the screen draws by the real clock
-            drawn += ESCAPES.sub("", read_all(hand))
-        listener.close()
+    drawn = screen(monkeypatch, events, fold(pinned, events), FakeClock(), until="drills reject go")
     assert "go ASKS: From the promotion on" in drawn
     assert "in another terminal: `drills approve go` or `drills reject go`" in drawn
     frame = drawn[drawn.rindex("running") : drawn.rindex("with --note")]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
@@ -120,39 +121,45 @@ def asks(machine: Machine) -> bool:
         return False
 
 
-def test_two_people_on_two_machines_answer_with_nothing_but_credentials(account: Account, tmp_path: Path) -> None:
-    first, second, third = (account.machine(tmp_path / name, f"AKIA{name.upper()}") for name in ("one", "two", "three"))
-    (first.folder / "runbooks").mkdir()
-    (first.folder / "runbooks" / "grow.yaml").write_text(RUNBOOK, encoding="utf-8")
-    started = first.words("run", "grow", "--env", "staging", "--to", "west", "--confirm", "staging")
+@contextmanager
+def growing(machine: Machine) -> Generator[subprocess.Popen[str]]:
+    """Have carl start the drill on a machine, and wait until it asks."""
+    (machine.folder / "runbooks").mkdir()
+    (machine.folder / "runbooks" / "grow.yaml").write_text(RUNBOOK, encoding="utf-8")
     with subprocess.Popen(
-        started,
-        env=first.variables("carl"),
-        cwd=first.folder,
+        machine.words("run", "grow", "--env", "staging", "--to", "west", "--confirm", "staging"),
+        env=machine.variables("carl"),
+        cwd=machine.folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         try:
-            eventually(lambda: asks(first), 60)
-            name = folders.every(first.folder / ".drills")[0].name
-
-            def answer(machine: Machine, who: str, step: str = "go") -> None:
-                said = machine.drills(who, "approve", "--env", "staging", name, step)
-                assert said.returncode == 0, said.stderr
-
-            for number, (machine, who) in enumerate([(second, "carl"), (second, "dora"), (second, "anna")], 1):
-                answer(machine, who)
-                eventually(lambda number=number: len(came(first)) == number, 30)
-            answer(third, "anna", "no-such-step")
-            answer(third, "anna")
-            eventually(lambda: len(came(first)) == 5, 30)
-            assert state_of(first).progress["go"].ended is None, "one person on two machines is one person"
-            answer(third, "ben")
-            said, _ = process.communicate(timeout=60)
-            assert process.returncode == 3, said
+            eventually(lambda: asks(machine), 60)
+            yield process
         finally:
             process.send_signal(SIGTERM)
+
+
+def test_two_people_on_two_machines_answer_with_nothing_but_credentials(account: Account, tmp_path: Path) -> None:
+    first, second, third = (account.machine(tmp_path / name, f"AKIA{name.upper()}") for name in ("one", "two", "three"))
+    with growing(first) as process:
+        name = folders.every(first.folder / ".drills")[0].name
+
+        def answer(machine: Machine, who: str, step: str = "go") -> None:
+            said = machine.drills(who, "approve", "--env", "staging", name, step)
+            assert said.returncode == 0, said.stderr
+
+        for number, (machine, who) in enumerate([(second, "carl"), (second, "dora"), (second, "anna")], 1):
+            answer(machine, who)
+            eventually(lambda number=number: len(came(first)) == number, 30)
+        answer(third, "anna", "no-such-step")
+        answer(third, "anna")
+        eventually(lambda: len(came(first)) == 5, 30)
+        assert state_of(first).progress["go"].ended is None, "one person on two machines is one person"
+        answer(third, "ben")
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 3, said
     assert came(first)[:3] == ["carl approve", "dora approve", "anna approve"]
     assert sorted(came(first)[3:5]) == ["anna approve", "anna note"]
     assert came(first)[5] == "ben approve"
@@ -169,18 +176,7 @@ def test_two_people_on_two_machines_answer_with_nothing_but_credentials(account:
 
 def test_a_drill_is_undone_on_a_machine_that_has_its_file_and_credentials(account: Account, tmp_path: Path) -> None:
     first, second = (account.machine(tmp_path / name, f"AKIA{name.upper()}") for name in ("one", "two"))
-    (first.folder / "runbooks").mkdir()
-    (first.folder / "runbooks" / "grow.yaml").write_text(RUNBOOK, encoding="utf-8")
-    started = first.words("run", "grow", "--env", "staging", "--to", "west", "--confirm", "staging")
-    with subprocess.Popen(
-        started,
-        env=first.variables("carl"),
-        cwd=first.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        eventually(lambda: asks(first), 60)
+    with growing(first) as process:
         process.kill()
     assert account.world.sizes(account.asg) == (1, 1, 4)
     pack = second.folder / "drill.zip"
