@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from terminal import terminal
 
+from drills.catalog import names
 from drills.cli.check import catalog, check, find, print_, schema
 from drills.runbook.load import load_environment, load_runbook
+from drills.work import Kind
 from drills.yamldoc import load
 
 ROOT = Path(__file__).parent.parent
@@ -131,6 +135,31 @@ def test_steps_behind_the_point_of_no_return_and_times_that_cannot_be_are_warned
         assert words in every
 
 
+AT_A_TERMINAL = """
+import sys
+from drills.cli.main import main
+for words in sys.argv[1:]:
+    print("==", words)
+    main(words.split())
+"""
+WIDE = ("catalog", "catalog aws.call", "check", "fis actions", "fis lint", "print warm-standby", "find", "status")
+
+
+def test_lists_fit_a_terminal_and_stay_whole_in_a_pipe() -> None:
+    words = [sys.executable, "-c", AT_A_TERMINAL, *WIDE]
+    variables = {**os.environ, "COLUMNS": "80"}
+    with terminal(words, variables, ROOT) as shown:
+        assert shown.wait() == 0, shown.text
+    lines = shown.text.replace("\r", "").splitlines()
+    long = [line for line in lines if len(line) > 80]
+    assert all("> aws rds " in line for line in long), long
+    found = " ".join(shown.text.split())
+    assert "Where there is no way back, `one_way` says why" in found
+    piped = CliRunner().invoke(catalog, []).output.splitlines()
+    assert len(piped) == len({name for kind in Kind for name in names(kind)})
+    assert max(map(len, piped)) > 80
+
+
 def test_the_paper_runbook_numbers_steps_and_says_what_to_do_by_hand() -> None:
     loose = CliRunner().invoke(print_, ["warm-standby"])
     assert loose.exit_code == 0, loose.output
@@ -237,6 +266,7 @@ def test_without_a_disaster_check_says_which_objectives_can_be_judged(tmp_path: 
     assert result.exit_code == 0
     assert "rto will be UNPROVEN" in result.output
     assert "without a disaster downtime can be judged" in result.output
+    assert "downtime: within 30s\n" in CliRunner().invoke(print_, [str(path)]).output
     wrong = {
         "downtime: {within: 30s, seen_by: [wep]}": "did you mean 'web'",
         "downtime: {within: 30s, from: decided}": "has no marks; remove",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, ParamSpec
 
 import click
 
+from drills.cli.fitting import say
 from drills.errors import DrillsError, Invalid, Problem, Usage
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except DrillsError as error:
-            click.echo(str(error), err=True)
+            click.echo(f"drills: {error}", err=True)
             raise click.exceptions.Exit(error.exit_code) from error
 
     return wrapped
@@ -148,19 +149,19 @@ def _say(reports: Sequence[Report], output: str) -> None:
         click.echo(json.dumps({"ok": ok, "files": [report.json() for report in reports]}, indent=2))
         return
     if not reports:
-        click.echo("nothing to check: there are no runbooks/ and no environments/ here")
+        say("nothing to check: there are no runbooks/ and no environments/ here")
     for report in reports:
         for one in report.problems:
-            click.echo(str(one))
+            say(str(one))
         for one in report.warnings:
-            click.echo(f"{one.file}:{one.line}: warning: {one.message}")
+            say(f"{one.file}:{one.line}: warning: {one.message}")
         if report.problems:
-            click.echo(f"{report.file}: {_count(len(report.problems), 'problem')}")
+            say(f"{report.file}: {_count(len(report.problems), 'problem')}")
             continue
         steps = f", {_count(report.steps, 'step')}" if report.steps else ""
-        click.echo(f"{report.file}: {report.what} is valid{steps}")
+        say(f"{report.file}: {report.what} is valid{steps}")
         if report.needs:
-            click.echo(f"  needs from an environment: {', '.join(report.needs)}")
+            say(f"  needs from an environment: {', '.join(report.needs)}")
 
 
 def _count(number: int, thing: str) -> str:
@@ -192,10 +193,13 @@ def catalog(name: str | None, output: str) -> None:
             return
         width = max(len(one.name) for one in found)
         for one in found:
-            click.echo(f"{one.kind:8}  {one.name:{width}}  {one.intent}")
+            say(f"{one.kind:8}  {one.name:{width}}  {one.intent}", hang=width + 12)
         return
     one = entry(name)
-    click.echo(json.dumps(one.json(), indent=2) if output == "json" else one.text())
+    if output == "json":
+        click.echo(json.dumps(one.json(), indent=2))
+    else:
+        say(one.text(), prose=True)
 
 
 @click.command("print")
@@ -218,7 +222,7 @@ def print_(runbook: str, environment: str | None, from_site: str | None, to_site
         )
     elif from_site or to_site:
         raise Usage("--from and --to name sites of an environment; add --env NAME")
-    click.echo(paper(loaded, plan))
+    say(paper(loaded, plan), hang=3)
 
 
 @click.command()
@@ -234,7 +238,7 @@ def find(words: tuple[str, ...], severity: str | None, service: str | None, outp
     every = list(headers())
     for one in every:
         if one.broken:
-            click.echo(f"cannot be read: {one.broken}", err=True)
+            click.echo(f"drills: cannot be read: {one.broken}", err=True)
     found = [
         one
         for one in every
@@ -247,9 +251,9 @@ def find(words: tuple[str, ...], severity: str | None, service: str | None, outp
         click.echo(json.dumps([one.json() for one in found], indent=2))
         return
     for one in found:
-        click.echo(f"{one.severity or '-':6}  {one.service or '-':12}  {one.path}  {one.title}")
+        say(f"{one.severity or '-':6}  {one.service or '-':12}  {one.path}  {one.title}", hang=22)
     if not found:
-        click.echo(f"no runbook fits; runbooks/ holds {_count(len(every), 'runbook')}", err=True)
+        click.echo(f"drills: no runbook fits; runbooks/ holds {_count(len(every), 'runbook')}", err=True)
 
 
 COMMANDS = (check, schema, catalog, print_, find)

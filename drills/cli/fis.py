@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from drills.cli.check import told
+from drills.cli.fitting import say
 from drills.errors import Invalid, Problem, Usage
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def lint(files: tuple[str, ...], allow_placeholders: bool, output: str) -> None:
         for one in reports:
             one.say()
         if not reports:
-            click.echo("nothing to check: there is no fis_templates/ here; name a FILE")
+            say("nothing to check: there is no fis_templates/ here; name a FILE")
     if any(one.errors for one in reports):
         raise click.exceptions.Exit(Invalid.exit_code)
 
@@ -86,14 +87,14 @@ class _Report:
 
     def say(self) -> None:
         if self.errors:
-            click.echo(str(Invalid(self.errors)))
+            say(str(Invalid(self.errors)))
         for one in sorted(set(self.warnings)):
-            click.echo(f"{one.file}:{one.line}: warning: {one.message}")
+            say(f"{one.file}:{one.line}: warning: {one.message}")
         if self.errors:
-            click.echo(f"{self.file}: {_count(len(set(self.errors)), 'error')}")
+            say(f"{self.file}: {_count(len(set(self.errors)), 'error')}")
             return
         needs = f", needs {', '.join(self.wants)}" if self.wants else ""
-        click.echo(f"{self.file}: template is valid{needs}")
+        say(f"{self.file}: template is valid{needs}")
 
     def json(self) -> dict[str, Json]:
         def entry(one: Problem) -> Json:
@@ -169,11 +170,11 @@ def actions(name: str | None, output: str) -> None:
     if output == "json":
         click.echo(json.dumps([_entry(one) for one in chosen], indent=2))
     elif len(chosen) == 1:
-        click.echo(_text(chosen[0]))
+        say(_text(chosen[0]))
     else:
         width = max(len(one.id) for one in chosen)
         for one in chosen:
-            click.echo(f"{one.id:{width}}  {one.resource_type or '-'}")
+            say(f"{one.id:{width}}  {one.resource_type or '-'}", hang=4)
 
 
 _WAY_BACK: Final = {

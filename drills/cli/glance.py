@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from drills.cli import folders
+from drills.cli.fitting import say
 from drills.durations import show
 from drills.errors import JournalError, Unbegun
 from drills.runtime.folder import home
@@ -18,12 +18,12 @@ def tell() -> None:
     from drills.runtime import stops
 
     for told in stops.told_here():
-        sys.stdout.write(f"STOPPED: {told}; `drills stop --clear` lifts it\n")
+        say(f"STOPPED: {told}; `drills stop --clear` lifts it")
     facts = newest()
     if not facts:
-        sys.stdout.write(f"there are no drills in {home()}\n")
+        say(f"there are no drills in {home()}")
     for fact in facts:
-        sys.stdout.write(line(fact) + "\n")
+        say(line(fact))
 
 
 def newest() -> list[dict[str, Any]]:

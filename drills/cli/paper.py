@@ -59,7 +59,8 @@ def _lines(runbook: LoadedRunbook, plan: Plan | None) -> Iterator[str]:
         yield f"environment: {plan.environment} · from {plan.from_site} to {plan.to_site}"
     for name, goal in book.objectives.items():
         what = f"{goal.begins.value} to {goal.ends.value}" if goal.begins and goal.ends else goal.limits.value
-        yield f"{name}: {what} within {show(goal.within.total_seconds())}"
+        spans = "" if what == name else f"{what} "
+        yield f"{name}: {spans}within {show(goal.within.total_seconds())}"
     steps: Mapping[str, Step] = {} if plan is None else {step.id: step for step in plan.steps}
     needs, section, number = runbook.checked.needs, "", 0
     for one in book.listed():
