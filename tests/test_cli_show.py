@@ -24,6 +24,7 @@ from report_drills import (
     simulate,
 )
 
+from drills.cli.main import main
 from drills.runtime.inbox import say
 from drills.testing import Script
 from drills.timeline.events import Told, Word
@@ -106,6 +107,33 @@ def test_a_report_to_a_file_is_the_report_on_stdout(home: Path, form: str) -> No
     ran = drills(home, "report", "--format", form, "--to", "out")
     assert (ran.returncode, ran.stdout) == (0, "")
     assert (home / "out").read_text() == drills(home, "report", "--format", form).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("report", "--to"), ("export", "-o"), ("measure", "http://127.0.0.1:9/", "--for", "1s", "--keep")]
+)
+def test_what_cannot_be_written_is_a_wrong_command_line_and_says_so(home: Path, words: tuple[str, ...]) -> None:
+    (home / "taken").touch()
+    ran = drills(home, *words, "taken/out")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("drills: taken/out cannot be written: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("report", "--bogus"), "No such option"),
+        (("check", "none"), "there is no runbook 'none'"),
+        (("catalog", "none"), "there is no 'none' in the catalogue"),
+        (("fis", "actions", "none"), "there is no FIS action 'none'"),
+        (("find", "none"), "no runbook fits"),
+    ],
+)
+def test_whatever_is_said_against_a_command_line_begins_with_the_name_of_the_tool(
+    words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(words)
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"drills: {says}")
 
 
 def damage(folder: Path, change: str, *values: object) -> None:

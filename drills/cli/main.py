@@ -61,8 +61,14 @@ def _clicked(words: list[str]) -> object:
 
     try:
         return cli.main(words, prog_name="drills", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        if context is not None:
+            _say(f"{context.get_usage()}\nTry `{context.command_path} --help`.\n")
+        _say(f"drills: {error.format_message()}")
         return error.exit_code
     except click.Abort:
         return INTERRUPTED

@@ -140,8 +140,12 @@ def _job(number: int, url: str, **settings: Any) -> ProbeJob:
 
 
 def _new(folder: Path) -> Path:
-    if folder.exists() and any(folder.iterdir()):
-        raise Usage(f"{folder} is not empty: samples are never written over others")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Usage(f"{folder} is not empty: samples are never written over others")
+    except OSError as error:
+        raise Usage(f"{folder} cannot be written: {error.strerror}; nothing was measured") from error
     return folder
 
 

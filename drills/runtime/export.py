@@ -27,10 +27,15 @@ _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 def export(folder: Path, target: Path) -> int:
     """Write the drill in ``folder`` as a zip, or as a folder where ``target`` does not end in ``.zip``.
 
-    Gives the number of events. The copy is one moment of the journal, also while the drill runs.
+    Gives the number of events. The copy is one moment of the journal, also while the drill runs. ``Usage`` when
+    ``target`` is there already or cannot be written.
     """
     name = folder.resolve().name
-    if target.exists():
+    try:
+        there = target.exists()
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    if there:
         raise Usage(f"{target} is there already; choose another name")
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / JOURNAL
@@ -49,8 +54,12 @@ def export(folder: Path, target: Path) -> int:
         try:
             _write(target, name, copy, facts)
         except OSError as error:
-            raise JournalError(f"{target}: {error.strerror}; nothing was exported") from error
+            raise _unwritable(target, error) from error
     return len(events)
+
+
+def _unwritable(target: Path, error: OSError) -> Usage:
+    return Usage(f"{target} cannot be written: {error.strerror}; nothing was exported")
 
 
 def _write(target: Path, name: str, copy: Path, facts: str) -> None:
