@@ -77,6 +77,7 @@ CLAIMS = Facts(
         "downtime_high_s": 8.2,
     },
     dns_tail={"low_s": -0.1, "high_s": 0.9},
+    worst_client={"low_s": 7.8, "high_s": 68.1},
     observers=[
         {
             "name": "checkout",

@@ -43,6 +43,7 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
         "decide   900ms  1.02s  1.14s  operator: go",
         "1 flap; first success after 7.20s, stable since 8.05s; down for 7.50s to 8.20s",
         "DNS tail -100ms to 900ms",
+        "the slowest client that keeps names for their TTL was back after 7.80s to",
         "acked  lost  phantom  indeterminate  holes  diverged  reconciled",
         "12,030     3        0              1      0         0",
         "written at 20/s",

@@ -35,6 +35,7 @@ from drills.timeline.samples import Persona
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from drills.measure.availability import View
     from drills.measure.bench import Group
     from drills.measure.question import Question
 
@@ -64,7 +65,6 @@ class _Judge(Bench):
         shown = [(watch, self.view((watch,), self.least(watch))) for watch in ours]
         spans = {one.name: self.restored((watch,), None, Mark.DISASTER) for watch, one in shown}
         service = [spans[one.name] for _, one in shown if one.persona is Persona.FRESH]
-        clients = [spans[one.name] for _, one in shown if one.persona in CLIENTS]
         ledgers = [ledger for ledger in question.ledgers if ledger.header.observer in self.losses]
         losses = list(self.losses.values())
         objectives = tuple(self.objective(target) for target in question.targets)
@@ -77,7 +77,7 @@ class _Judge(Bench):
             stores=tuple(answer_store(one) for one in losses),
             rows=answer_rows([one.rows for one in losses]),
             flaps=None if main is None else main.flaps,
-            dns_tail=_dns_tail(service, clients),
+            dns_tail=_dns_tail([one for _, one in shown]),
             worst_client=None if worst_client is None else answer_bounds(worst_client.low, worst_client.high),
             phases=self._phases(),
             consistency=answer_consistency(list(zip([one.book for one in ledgers], losses, strict=True))),
@@ -156,9 +156,9 @@ class _Judge(Bench):
 
     def _worst_client(self, service: list[Span]) -> Span | None:
         """Bound the slowest TTL client: each watched one is a single draw between the service's end and a TTL more."""
-        ttls = [watch.header.ttl_ns for watch in self.question.watches if watch.header.persona is Persona.TTL]
-        known = [ttl for ttl in ttls if ttl is not None]
-        if not service or not known:
+        watches = [one.header for one in self.question.watches if not foreign(one.header, self.question)]
+        known = [one.ttl_ns for one in watches if one.ttl_ns is not None]  # a resolver may tell less than its server
+        if not service or not known or all(one.persona is not Persona.TTL for one in watches):
             return None
         one = worst(service)
         return Span(one.low, None if one.high is None else one.high + max(known))
@@ -185,10 +185,8 @@ class _Judge(Bench):
         """Bracket when the last of these saw the service restored; None if nothing bounds it for one of them."""
         ours = [one for one in groups if not any(foreign(watch.header, self.question) for watch in one)]
         views = [self.view(one, limit if limit is not None else self.least(one[0])) for one in ours]
-        ends = [one.run.ended for one in views if one.run is not None]
-        if not views or len(ends) < len(views):
-            return None
-        return Bracket(max(one.earliest for one in views), max(ends))
+        ended = _ended(views) if views else None
+        return None if ended is None else Bracket(max(one.earliest for one in views), ended)
 
     def _warnings(self, worst_client: Span | None) -> tuple[str, ...]:
         question = self.question
@@ -216,13 +214,25 @@ class _Judge(Bench):
         return tuple(dict.fromkeys(said))
 
 
-def _dns_tail(service: list[Span], clients: list[Span]) -> JudgedBounds | None:
-    """Give ``[client_lo - service_hi, client_hi - service_lo]``; None without both kinds of observers."""
-    if not service or not clients:
+def _dns_tail(views: Sequence[View]) -> JudgedBounds | None:
+    """Give ``[client_lo - service_hi, client_hi - service_lo]``; None without both kinds of observers.
+
+    The ends are those of the moments of restoration: when the clock started is the same for both, so that its bracket
+    does not widen the difference.
+    """
+    service = [one for one in views if one.persona is Persona.FRESH]
+    clients = [one for one in views if one.persona in CLIENTS]
+    if not service or not clients or any(one.effect is None for one in (*service, *clients)):
         return None
-    ours, theirs = worst(service), worst(clients)
-    low = None if ours.high is None else seconds(theirs.low - ours.high)
-    return JudgedBounds(low, None if theirs.high is None else seconds(theirs.high - ours.low))
+    first, last = max(one.earliest for one in service), max(one.earliest for one in clients)
+    low = None if (by := _ended(service)) is None else (last - by) / NS
+    return JudgedBounds(low, None if (by := _ended(clients)) is None else (by - first) / NS)
+
+
+def _ended(views: Sequence[View]) -> int | None:
+    """Give by when all of them had seen the service restored; None if one has not."""
+    ends = [one.run.ended for one in views if one.run is not None]
+    return max(ends) if len(ends) == len(views) else None
 
 
 def _ends(target: Target) -> tuple[Mark | None, Mark | None]:

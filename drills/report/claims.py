@@ -149,6 +149,7 @@ class Claims:
     phases: tuple[PhaseClaim, ...] = ()
     flaps: FlapsClaim | None = None
     dns_tail: BoundsClaim | None = None
+    worst_client: BoundsClaim | None = None
     observers: tuple[ObserverClaim, ...] = ()
     recovery_points: tuple[PointClaim, ...] = ()
     real: tuple[str, ...] = ()
@@ -161,7 +162,7 @@ class Claims:
 
 def read(claims: Facts) -> Claims:
     """Read what is there; a verdict in other words than ours counts as UNPROVEN."""
-    rows, flaps, tail = _record(claims, "rows"), _record(claims, "flaps"), _record(claims, "dns_tail")
+    rows, flaps = _record(claims, "rows"), _record(claims, "flaps")
     return Claims(
         objectives=tuple(map(_objective, _records(claims, "objectives"))),
         rows=None if rows is None else _rows(rows),
@@ -169,7 +170,8 @@ def read(claims: Facts) -> Claims:
         consistency=_consistency(_record(claims, "consistency")),
         phases=tuple(map(_phase, _records(claims, "phases"))),
         flaps=None if flaps is None else _flaps(flaps),
-        dns_tail=None if tail is None else BoundsClaim(_number(tail, "low_s"), _number(tail, "high_s")),
+        dns_tail=_bounds(_record(claims, "dns_tail")),
+        worst_client=_bounds(_record(claims, "worst_client")),
         observers=tuple(map(_observer, _records(claims, "observers"))),
         recovery_points=tuple(map(_point, _records(claims, "recovery_points"))),
         real=_texts(claims, "real"),
@@ -179,6 +181,10 @@ def read(claims: Facts) -> Claims:
         write_rate=_text(claims, "write_rate"),
         error=_text(claims, "error"),
     )
+
+
+def _bounds(one: Facts | None) -> BoundsClaim | None:
+    return None if one is None else BoundsClaim(_number(one, "low_s"), _number(one, "high_s"))
 
 
 def _objective(one: Facts) -> ObjectiveClaim:

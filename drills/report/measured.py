@@ -79,6 +79,12 @@ def availability(claims: Claims) -> Part | None:
         lines.append(
             f"DNS tail {figures.measured(tail.low_s)} to {figures.upper(tail.high_s)}: "
             "what clients that cache names waited longer than those that do not"
+            f"{' (below zero: they were back first)' if (tail.low_s or 0.0) < 0 else ''}"
+        )
+    if (slowest := claims.worst_client) is not None:
+        lines.append(
+            f"the slowest client that keeps names for their TTL was back after {figures.measured(slowest.low_s)} "
+            f"to {figures.upper(slowest.high_s)}; the one watched is one draw"
         )
     return Part("Availability", tuple(map(Line, lines))) if lines else None
 
