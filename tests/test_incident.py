@@ -28,7 +28,7 @@ from drills.report.judging import question
 from drills.runtime.journal import Journal
 from drills.testing import plan
 from drills.timeline import events as ev
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Limits, Mark
 from drills.timeline.samples import ObserverHeader, Persona, Sample, Samples
 
 S, MS = NS, NS // 1000
@@ -192,3 +192,18 @@ def journal_plan(made: object) -> str:
     from drills.timeline import codec
 
     return codec.dump(made)
+
+
+def test_the_downtime_of_an_incident_leaves_out_what_was_over_in_the_ring_before_it() -> None:
+    """A ring holds hours, with outages of their own and one look a second: none of it is the incident's downtime."""
+    old, now = (OPENED - HOUR, OPENED - HOUR + 400 * S), (OPENED - 60 * S, OPENED + 50 * S)
+    samples = seen([old, now], (OPENED - 2 * HOUR, OPENED, S), (OPENED + S, UNTIL, 100 * MS))
+    header = ObserverHeader("front", Persona.FRESH, "http://x", 100 * MS, S, "c", "n", 0, UNTIL)
+    watch = Watch(header, samples, WINDOW, (), 30 * S)
+    target = Target("downtime", None, None, 150 * S, limits=Limits.DOWNTIME)
+    judged = judge(Question("c", "n", Disaster(None, opened=OPENED), UNTIL, "a", "b", (watch,), targets=(target,)))
+    (found,) = judged.objectives
+    assert found.low_s is not None
+    assert found.high_s is not None
+    assert found.low_s <= 110 <= found.high_s < 115
+    assert found.verdict is Verdict.MET, found.why

@@ -147,6 +147,22 @@ def test_rows_of_another_boot_are_placed_by_utc_within_a_bound_or_left_out(
     assert abs(rows[0].sent - (now - 20 * NS)) < NS // 10
 
 
+@pytest.mark.parametrize("change", [{"url": "http://old"}, {"persona": Persona.TTL}, {"identified": True}])
+def test_a_life_that_looked_at_something_else_is_not_taken_over(tmp_path: Path, change: dict[str, object]) -> None:
+    """A ring outlives a change of what is looked at; what stood elsewhere is no past of this service."""
+    ring, copy, now = tmp_path / "front.db", tmp_path / "copy.db", mono()
+    other = Ring(ring, replace(header(), **change), 72 * HOUR)  # pyright: ignore[reportArgumentType] - fields by name
+    fill(other, now - 600 * NS, now - 300 * NS, up=False)
+    other.close()
+    mine = Ring(ring, header(), 72 * HOUR)
+    fill(mine, now - 200 * NS, now)
+    mine.close()
+    taken = adopt(ring, copy, "front", now)
+    assert isinstance(taken, Adopted)
+    assert {row.up for row in read_requests(copy)} == {True}
+    assert any("1 life of the ring looked at something else" in note for note in taken.notes)
+
+
 def test_a_killed_observer_goes_on_with_its_ring_and_names_its_lives(tmp_path: Path) -> None:
     observers = Observers()
     with Service() as service:

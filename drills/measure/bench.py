@@ -117,9 +117,19 @@ class Bench:
         for one in groups:
             key = (tuple(watch.header.observer for watch in one), target.target_ns)
             if key not in self.felt:
-                self.felt[key] = total(one, self.question, target.target_ns)
+                self.felt[key] = total(one, self.question, target.target_ns, self._counts_from(one, target.target_ns))
             found.append(self.felt[key])
         return found, missing
+
+    def _counts_from(self, watches: Group, target_ns: int) -> int:
+        """Give from when downtime counts: where a ring holds hours of before, from the incident, else from anywhere."""
+        disaster = self.question.disaster
+        if disaster is None or disaster.opened is None or not any(watch.coarse_ns for watch in watches):
+            return -ENDLESS
+        felt = self.view(watches, target_ns).effect
+        if felt is None or felt.elo == -ENDLESS:
+            return disaster.opened
+        return min(disaster.opened, felt.elo)
 
     def _bracket(self, mark: Mark, target: Target) -> tuple[Bracket | None, tuple[Doubt, ...]]:
         """Bracket a mark for an objective, or say why it cannot be.

@@ -40,12 +40,13 @@ class Total:
         )
 
 
-def total(watches: Sequence[Watch], question: Question, target_ns: int) -> Total:
+def total(watches: Sequence[Watch], question: Question, target_ns: int, since: int = -ENDLESS) -> Total:
     """Bound how long the service was down in all, for one observer, or for several together (all up at once).
 
-    The span that counts begins with the first request, at the latest with the first step, and ends with the last
-    request, at the soonest with the last step: what was not watched in it counts towards the upper end. Never MET
-    without a whole window of service at its end, answered by the site the traffic went to where answers name theirs.
+    The span that counts begins with the first request (but not before ``since``), at the latest with the first step,
+    and ends with the last request, at the soonest with the last step: what was not watched in it counts towards the
+    upper end. Never MET without a whole window of service at its end, answered by the site the traffic went to where
+    answers name theirs.
     """
     name = " & ".join(watch.header.observer for watch in watches)
     doubts = [doubt for watch in watches for doubt in clock_doubts(watch.header, question)]
@@ -59,6 +60,7 @@ def total(watches: Sequence[Watch], question: Question, target_ns: int) -> Total
     unseen = min(window // WINDOW_PARTS, target_ns // TARGET_PARTS)
     parts = [_part(watch, question, unseen) for watch in watches]
     begin, end = _watched(watches, question)
+    begin = min(max(begin, since), end)
     found = downtime(parts, begin, end)
     why = _not_up_at_the_end(
         found, max((one.failed for one in parts if one.failed is not None), default=None), unseen, window, end

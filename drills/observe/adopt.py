@@ -86,15 +86,22 @@ def adopt(ring: Path, file: Path, observer: str, moment: int) -> Adopted | str:
 
 
 def _lives(run: sqlite3.Connection) -> tuple[list[_Life], list[str]]:
-    """Give the lives that can be placed on this clock, oldest first, and what is to be said of the others."""
+    """Give the lives that can be placed on this clock, oldest first, and what is to be said of the others.
+
+    A ring outlives a change of what is looked at: the newest life says what the ring is about.
+    """
     found: list[tuple[int, int, int, str]] = run.execute(
         "SELECT life, first, first_control, text FROM lives ORDER BY life"
     ).fetchall()
     mine, here, error = (clock_id(), time_namespace()), read_clocks(), utc_error_ns()
     lives: list[_Life] = []
-    unplaced = 0
+    unplaced = elsewhere = 0
+    now_at = _looks_at(load(ObserverHeader, found[-1][3])) if found else ()
     for place, (life, first, first_control, text) in enumerate(found):
         header = load(ObserverHeader, text)
+        if _looks_at(header) != now_at:
+            elsewhere += 1
+            continue
         after = found[place + 1] if place + 1 < len(found) else (0, 1 << 62, 1 << 62, "")
         shift = widen = 0
         if (header.clock, header.time_namespace) != mine:
@@ -108,7 +115,14 @@ def _lives(run: sqlite3.Connection) -> tuple[list[_Life], list[str]]:
             widen = then[2] + error
         lives.append(_Life(header, first, after[1], first_control, after[2], shift, widen))
     said = f"{unplaced} lives of the ring ran by another clock without a bound on its UTC: they are left out"
-    return lives, [said] if unplaced else []
+    lives_of = "1 life of the ring" if elsewhere == 1 else f"{elsewhere} lives of the ring"
+    other = [f"{lives_of} looked at something else, or in another way: left out"] if elsewhere else []
+    return lives, [said, *other] if unplaced else other
+
+
+def _looks_at(header: ObserverHeader) -> tuple[object, ...]:
+    """Give what makes two lives of a ring one past: whom they ask, through whose eyes, and who is named."""
+    return header.url, header.persona, header.identified
 
 
 def _begin(run: sqlite3.Connection, lives: list[_Life], moment: int) -> int:
