@@ -10,10 +10,21 @@ from click.testing import CliRunner
 
 from drills.cli.background import detach_here
 from drills.cli.drill import rehearse, run
+from drills.cli.observe import observe
 from drills.errors import DrillsError, Refused, Usage
 from drills.runbook.find import environment_path, runbook_path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+WATCHED = """
+environment: place
+kind: staging
+home: us-east-2
+sites:
+  east: {account: "111122223333", region: us-east-1}
+  west: {account: "111122223333", region: us-west-2}
+observe: {availability: [{id: web, http: "http://127.0.0.1:9/"}]}
+scope: {tags: {drills: allowed}, max_targets: 10}
+"""
 WRONG = {
     "no parameter 'bogus'": ["--set", "bogus=1"],
     "'many' is not of type integer": ["--set", "capacity=many"],
@@ -41,10 +52,18 @@ def test_a_wrong_word_is_told_without_booting_and_without_a_drill(
     assert not list(elsewhere.iterdir())
 
 
-def test_a_drill_in_the_background_that_has_no_place_for_its_folder_is_refused(tmp_path: Path) -> None:
+def test_what_goes_on_in_the_background_and_has_no_place_for_its_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(Refused, match="cannot be made: File exists; work elsewhere"):
+    with pytest.raises(Refused, match="cannot be written: File exists; work elsewhere"):
         detach_here(tmp_path / "taken" / "a-drill")
+    (tmp_path / "place.yaml").write_text(WATCHED, encoding="utf-8")
+    monkeypatch.setenv("DRILLS_HOME", str(tmp_path / "taken"))
+    for words in (["--detach"], []):
+        ran = CliRunner().invoke(observe, [str(tmp_path / "place.yaml"), *words])
+        assert isinstance(ran.exception, Refused)
+        assert "cannot be written: Not a directory; work elsewhere" in str(ran.exception)
 
 
 def test_where_there_is_no_folder_what_came_with_drills_is_found(

@@ -18,12 +18,13 @@ LOOK_S = 0.05
 
 def detach_here(folder: Path) -> None:
     """Go on in a process of its own, its output beside the drill; the first process waits until it can be watched."""
+    log = folder.parent / f"{folder.name}.log"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
     except OSError as error:
-        told = f"{folder.parent} cannot be made: {error.strerror}; work elsewhere, or set DRILLS_HOME"
+        told = f"{folder.parent} cannot be written: {error.strerror}; work elsewhere, or set DRILLS_HOME"
         raise Refused(f"not started: {told}; nothing was changed") from error
-    log = folder.parent / f"{folder.name}.log"
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()

@@ -191,12 +191,12 @@ def _detach(environment: str, runbook: str, to_site: str, standing: str) -> None
     folder = home() / keeping.FOLDER / name
     if (other := keeping.keeper(folder)) is not None:
         raise Refused(f"not started: {name} is observed already by process {other.pid} since {other.since}")
-    folder.mkdir(parents=True, exist_ok=True)
     log = folder / "observe.log"
     words = [
         word for pair in (("--runbook", runbook), ("--to", to_site), ("--in", standing)) if pair[1] for word in pair
     ]
-    with log.open("wb") as out:
+    with keeping.written(log) as out:
+        out.truncate(0)
         child = subprocess.Popen(  # noqa: S603 - this program, with the words it was given
             [sys.executable, "-P", "-m", "drills", "observe", environment, *words],
             stdin=subprocess.DEVNULL,

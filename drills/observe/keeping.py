@@ -23,6 +23,7 @@ from drills.timeline.codec import dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from io import BufferedWriter
 
     from drills.clock import Clock, Stamp
     from drills.observe.job import ProbeJob
@@ -58,11 +59,20 @@ def rings_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.db"))
 
 
+def written(file: Path) -> BufferedWriter:
+    """Open a file of an environment's folder to write at its end; ``Refused`` when there is no place for it."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("ab")
+    except OSError as error:
+        told = f"{file} cannot be written: {error.strerror}; work elsewhere, or set DRILLS_HOME"
+        raise Refused(f"not started: {told}; nothing is observed") from error
+
+
 @contextmanager
 def kept(folder: Path, keeping: Keeping) -> Generator[None]:
-    """Hold the environment for this process; ``Refused`` while another keeps its observers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("ab") as lock:
+    """Hold the environment for this process; ``Refused`` while another keeps its observers, or nothing can be kept."""
+    with written(folder / "lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
