@@ -13,6 +13,8 @@ from runtime_drill import Drill, eventually
 
 from drills.aws.place import Place
 from drills.aws.sessions import Accounts
+from drills.cli.main import main
+from drills.cli.stop import stop_drills
 from drills.clock import SystemClock
 from drills.engine.halt import Halt, clear_flag, raise_flag
 from drills.engine.lock import Holder, Lock
@@ -20,10 +22,12 @@ from drills.engine.plan import Mode
 from drills.engine.progress import Status
 from drills.runtime import inbox
 from drills.runtime.journal import read_drill
+from drills.runtime.stops import homes as homes_of
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
 
 KEY = "AKIATEST00000000"
+SANDBOX = Path(__file__).parent.parent / "environments" / "sandbox.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,45 @@ def test_a_stop_on_this_machine_turns_a_drill_back_in_which_nothing_starts(
     assert ssm_of(home).get_parameters(Names=["/drills/stop/all"])["Parameters"] == []
     mistyped = drill.cli("stop", "--all", "--env", "tset")
     assert (mistyped.returncode, mistyped.stdout, list((tmp_path / "one" / "stops").glob("*"))) == (2, "", [])
+
+
+def test_a_stop_from_another_folder_reaches_the_drills_that_run_on_this_machine(
+    tmp_path: Path, home: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drill, here = laptop(tmp_path / "one", "waits", "a", home), tmp_path / "elsewhere" / ".drills"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here.parent)
+    monkeypatch.delenv("DRILLS_HOME", raising=False)
+    (tmp_path / "proc" / "7" / "fd").mkdir(parents=True)  # as /proc shows it: the real one holds others' drills
+    (tmp_path / "proc" / "7" / "fd" / "9").symlink_to(drill.folder / "journal.db")
+    with drill.driven() as process:
+        waiting(drill)
+        homes = homes_of(tmp_path / "proc")
+        assert homes == (here.resolve(), drill.folder.parent)
+        stop_drills("test", "", homes)
+        assert process.wait(15) == 6
+    said = capsys.readouterr().out
+    assert f"{drill.folder.parent}: set; drills run there too" in said
+    assert "there is no environments/ in" in said
+    monkeypatch.setenv("DRILLS_HOME", str(here))
+    assert homes_of(tmp_path / "proc") == (here.resolve(),)
+    assert main(["stop", "--clear", "--env", "test"]) == 0
+    assert not list(tmp_path.glob("*/stops/*")) + list(here.glob("stops/*"))
+
+
+def test_a_stop_of_one_environment_says_what_to_do_where_nobody_knows_it_and_takes_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRILLS_HOME", str(tmp_path / "home"))
+    assert main(["stop", "--all", "--env", "test"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("drills: nothing was changed: no drill of 'test' runs here, and there is no environments/")
+    assert "`drills stop --all`" in said
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "a-file.yaml").write_bytes(SANDBOX.read_bytes())
+    assert main(["stop", "--all", "--env", "a-file"]) == 0
+    assert [one.name for one in (tmp_path / "home" / "stops").iterdir()] == ["env-sandbox.json"]
 
 
 def test_a_stop_of_another_machine_turns_a_drill_back_and_refuses_the_next(

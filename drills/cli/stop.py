@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,12 +12,12 @@ import click
 from drills.errors import DrillsError, Invalid, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from drills.aws.place import Place
     from drills.aws.sessions import Accounts
     from drills.engine.halt import Halt
+    from drills.engine.plan import Plan
     from drills.runbook.load import LoadedEnvironment
 
 INCOMPLETE: Final = 7
@@ -31,8 +33,9 @@ EXAMPLE: Final = ".example"
 def stop(*, everything: bool, clear: bool, environment: str, why: str) -> None:
     """Stop all drills: no new one starts, and running ones turn back. An incident is told and goes on.
 
-    The flag stands on this machine, where every drill sees it within a second, and in each account of the
-    environments in environments/ (or of the one named), in its home region, where drills of other machines see it.
+    The flag stands beside the drills of the present folder and wherever else on this machine one is running (with
+    DRILLS_HOME: there alone), where each sees it within a second; and in each account of the environments in
+    environments/ (or of the one named), in its home region, where drills of other machines see it.
     """
     from drills.runtime import stops
 
@@ -42,38 +45,86 @@ def stop(*, everything: bool, clear: bool, environment: str, why: str) -> None:
         from drills.aws.sessions import Accounts
 
         accounts = Accounts()
-        raised = stops.placed_here(environment)
-        there = stops.clear_here(environment)
-        click.echo(f"{_what(environment)}: {'lifted' if there else 'was not set'} on this machine")
+        name = environment if stops.is_set_here(environment) else _named(environment, ())
+        raised, others = stops.placed_here(name)
+        for folder in (None, *others):
+            there = stops.clear_here(name, folder)
+            where = f"in {folder}" if folder else "on this machine"
+            click.echo(f"{_what(name)}: {'lifted' if there else 'was not set'} {where}")
         places = _distinct((*raised, *_places(environment)))
-        _each(places, lambda place: _cleared(accounts, place, environment))
+        _each(places, lambda place: _cleared(accounts, place, name))
         return
-    _stop(environment, why)
+    stop_drills(environment, why, stops.homes())
     click.echo(f"lift it with `drills stop --clear{f' --env {environment}' if environment else ''}`")
 
 
-def _stop(environment: str, why: str) -> None:
-    """Set the flag here, before anything is read or imported that could keep it waiting; then everywhere else."""
+def stop_drills(environment: str, why: str, homes: tuple[Path, ...]) -> None:
+    """Set the flag in these folders of drills, before anything is imported that could keep it waiting; then in AWS.
+
+    The first folder is the present one, and gets it whether or not a drill runs there. Empty ``environment``: all.
+    """
     from drills.cli import folders
     from drills.clock import SystemClock
     from drills.engine.halt import Halt
+    from drills.runbook import find
     from drills.runtime import stops
     from drills.runtime.inbox import person
 
-    if environment:
-        from drills.runbook.find import environment_path
-
-        environment_path(environment)  # a name mistyped stops nothing, and must not look as if it did
-    running = [folder for folder in folders.every() if folders.driven(folder)]  # once they see the flag they end
-    halt = Halt(person(), SystemClock().now().iso(), why, environment)
+    here, *others = homes
+    running = {one: [folder for folder in _drills(one) if folders.driven(folder)] for one in (here, *others)}
+    driven = [folder for found in running.values() for folder in found]  # once they see the flag they end
+    name = _named(environment, driven)
+    halt = Halt(person(), SystemClock().now().iso(), why, name)
     stops.raise_here(halt)
-    click.echo(f"{_what(environment)}: set on this machine; drills that run here turn back now")
+    click.echo(f"{_what(name)}: set on this machine; drills that run here turn back now")
+    reached = [one for one in others if running[one] and _raised_in(one, halt)]
+    if not find.ENVIRONMENTS.is_dir():
+        where = f"there is no {find.ENVIRONMENTS}/ in {Path.cwd()}"
+        click.echo(f"  {where}: of the accounts, those that drills running here use get the flag, and no others")
     from drills.aws.sessions import Accounts
 
     accounts = Accounts()
-    places = _distinct((*_places(environment), *_running(environment, running)))
-    stops.raise_here(Halt(halt.by, halt.at, why, environment, places))
+    places = _distinct((*_places(environment), *_running(name, driven)))
+    stops.raise_here(Halt(halt.by, halt.at, why, name, places, tuple(map(str, reached))))
     _each(places, lambda place: _raised(accounts, place, halt))
+
+
+def _drills(home: Path) -> list[Path]:
+    """Give the drills of a folder; one that cannot be read keeps nothing else from being stopped."""
+    from drills.cli import folders
+
+    try:
+        return folders.every(home)
+    except DrillsError:
+        return []
+
+
+def _raised_in(home: Path, halt: Halt) -> bool:
+    """Set the flag beside the drills that another folder of this machine keeps, and say so."""
+    from drills.runtime import stops
+
+    try:
+        stops.raise_here(halt, home)
+    except DrillsError as error:
+        click.echo(f"  {home}: FAILED: {error}", err=True)
+        return False
+    click.echo(f"  {home}: set; drills run there too")
+    return True
+
+
+def _named(environment: str, driven: Iterable[Path]) -> str:
+    """Give the name by which drills know an environment. One that is mistyped stops nothing, and must not seem to."""
+    from drills.runbook import find
+
+    if not environment or any(plan.environment == environment for plan in _plans(driven)):
+        return environment
+    if not find.ENVIRONMENTS.is_dir() and not Path(environment).is_file():
+        raise Usage(
+            f"nothing was changed: no drill of {environment!r} runs here, and there is no {find.ENVIRONMENTS}/ in "
+            f"{Path.cwd()} to look it up in; go to where that is, or give the path of the environment's file, "
+            "or stop every drill with `drills stop --all`"
+        )
+    return find.environment_name(environment)
 
 
 def _what(environment: str) -> str:
@@ -129,15 +180,17 @@ def _places(environment: str) -> list[Place]:
 
 
 def _environments(environment: str) -> list[LoadedEnvironment]:
+    """Read the environments that are meant; one that is wrong keeps none of the others from being stopped."""
     from drills.runbook import find
     from drills.runbook.load import load_environment
 
-    if environment:
-        return [load_environment(find.environment_path(environment))]
     loaded: list[LoadedEnvironment] = []
-    for path in find.files(find.ENVIRONMENTS):
-        if path.stem.endswith(EXAMPLE):
-            continue
+    paths = [path for path in find.files(find.ENVIRONMENTS) if not path.stem.endswith(EXAMPLE)]
+    if environment:
+        paths = []
+        with suppress(Usage):  # a drill that runs here may know what no file does
+            paths = [find.environment_path(environment)]
+    for path in paths:
         try:
             loaded.append(load_environment(path))
         except Invalid as error:
@@ -147,17 +200,16 @@ def _environments(environment: str) -> list[LoadedEnvironment]:
 
 def _running(environment: str, driven: Iterable[Path]) -> list[Place]:
     """Give the home places of the drills that run here, sandboxes too: what they bind may stand in no file here."""
+    plans = [plan for plan in _plans(driven) if environment in ("", plan.environment)]
+    return [replace(place, region=plan.home) for plan in plans for place in plan.places]
+
+
+def _plans(driven: Iterable[Path]) -> Iterator[Plan]:
     from drills.cli import folders
 
-    found: list[Place] = []
     for folder in driven:
-        try:
-            plan = folders.read(folder).state.plan
-        except DrillsError:
-            continue
-        if environment in ("", plan.environment):
-            found += [replace(place, region=plan.home) for place in plan.places]
-    return found
+        with suppress(DrillsError):
+            yield folders.read(folder).state.plan
 
 
 COMMANDS = (stop,)

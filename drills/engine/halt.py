@@ -37,6 +37,8 @@ class Halt(msgspec.Struct, frozen=True):
     """Empty: every environment."""
     places: tuple[Place, ...] = ()
     """On this machine only: where else the flag was set."""
+    homes: tuple[str, ...] = ()
+    """On this machine only: the other folders of drills in which it was set."""
 
     def told(self) -> str:
         """Say it in one sentence."""
@@ -62,7 +64,7 @@ def raise_flag(client: SSMClient, halt: Halt) -> None:
     with mapped(writes=True):
         client.put_parameter(
             Name=parameter(halt.environment),
-            Value=msgspec.json.encode(msgspec.structs.replace(halt, places=())).decode(),
+            Value=msgspec.json.encode(msgspec.structs.replace(halt, places=(), homes=())).decode(),
             Type="String",
             Description="drills: while this is here no drill starts, and running ones turn back",
             Overwrite=True,

@@ -63,6 +63,12 @@ def environment_path(name: str, folder: Path = ENVIRONMENTS, book: Path | None =
     return _path(name, folder, "environment")
 
 
+def environment_name(name: str) -> str:
+    """Give the name that an environment calls itself, of its path, its file's name or its own; errors as above."""
+    path = environment_path(name)
+    return _own_name(path, "environment") or path.stem
+
+
 def beside(name: str, book: Path) -> Path:
     """Find a file that the runbook ``book`` names; ``Usage`` with the places where it is not.
 
