@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drills.calibrate.downtimes import DOWNTIME, PLANNED
 from drills.calibrate.figures import Cell
 from drills.calibrate.lane import Plan
 from drills.calibrate.outages import Kind, Terms
@@ -23,7 +24,7 @@ from drills.report.paint import plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drills.measure.judgement import Judgement
+    from drills.measure.judgement import JudgedObjective, Judgement
     from drills.measure.question import Question
 
 KINDS = tuple(kind for kind in Kind if kind not in {Kind.FAILOVER, Kind.TTL})
@@ -52,7 +53,8 @@ def honest(evidence: Evidence) -> Report:
 
 def test_the_truth_lies_inside_the_bounds_of_every_outage_and_every_control_is_detected(honest: Report) -> None:
     assert honest.failures == ()
-    assert honest.covered == len(honest.cases) == len(KINDS) + 8 + 10 + 2 * 2 + 1
+    outages = len(KINDS) + 8 + 10 + 2 * 2
+    assert honest.covered == len(honest.cases) == 3 * outages + 1, "the recovery time, and the downtime in two ways"
     assert [one.name for one in honest.controls if one.detected] == [
         "effect taken from the API's answer",
         "disaster that never cut replication",
@@ -61,8 +63,10 @@ def test_the_truth_lies_inside_the_bounds_of_every_outage_and_every_control_is_d
         "TTL client taken for the service",
         "RPO by the server's clock",
         "checker fed a failing run",
+        "recovery time taken for the downtime",
     ]
-    assert {one.kind for one in honest.cases} == {kind.value for kind in Kind} | {ASYNC.name}
+    felt = {f"{how}, {kind.value}" for kind in Kind for how in (DOWNTIME, PLANNED)}
+    assert {one.kind for one in honest.cases} == {kind.value for kind in Kind} | felt | {ASYNC.name}
 
 
 def test_what_was_lost_is_counted_to_the_row(honest: Report) -> None:
@@ -90,7 +94,8 @@ def test_the_figures_are_those_of_the_cases(honest: Report) -> None:
 def test_it_says_so_in_words_and_as_one_object(honest: Report, capsys: pytest.CaptureFixture[str]) -> None:
     text = plain(told(honest), 150)
     assert "This machine measures true." in text
-    assert f"in {len(honest.cases)} of {len(honest.cases)} outages" in text
+    assert f"in {len(honest.cases)} of {len(honest.cases)} cases" in text
+    assert "Downtime in all, with and without a disaster: " in text
     assert conclude(honest, "json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["cases"], document["covered"]) == (len(honest.cases), len(honest.cases))
@@ -148,6 +153,32 @@ def losing_a_row(question: Question) -> Judgement:
     return answer if rows is None else replace(answer, rows=replace(rows, lost=(rows.lost or 0) - 1))
 
 
+def adding(seconds: float) -> Callable[[Question], Judgement]:
+    """Break the estimators: every objective's bounds are moved by so much, and judged there."""
+
+    def broken(question: Question) -> Judgement:
+        answer = judge(question)
+        moved: list[JudgedObjective] = []
+        for one in answer.objectives:
+            low, high = one.low_s, one.high_s
+            low = None if low is None else max(0.0, low + seconds)
+            high = None if high is None else max(0.0, high + seconds)
+            moved.append(replace(one, low_s=low, high_s=high))
+        return replace(answer, objectives=tuple(moved))
+
+    return broken
+
+
+def counting_the_recovery_time(question: Question) -> Judgement:
+    """Break the estimators: what is down once counts as down until it is restored for good."""
+    answer = judge(question)
+    if not answer.observers:
+        return answer
+    seen = answer.observers[0]
+    objectives = (replace(one, low_s=seen.low_s, high_s=seen.high_s) for one in answer.objectives)
+    return replace(answer, objectives=tuple(objectives))
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
@@ -158,8 +189,22 @@ def losing_a_row(question: Question) -> Judgement:
         (never_asking_for_the_cut, "never cut replication"),
         (always_content, "checker fed a failing run"),
         (losing_a_row, "lost rows were counted"),
+        (adding(-0.3), "downtime, refused"),
+        (adding(0.3), "downtime without a disaster, refused"),
+        (counting_the_recovery_time, "recovery time taken for the downtime"),
     ],
-    ids=["too early", "too late", "the answer", "any site", "no cut", "content", "a row less"],
+    ids=[
+        "too early",
+        "too late",
+        "the answer",
+        "any site",
+        "no cut",
+        "content",
+        "a row less",
+        "less downtime",
+        "more downtime",
+        "recovery for downtime",
+    ],
 )
 def test_a_broken_estimator_makes_calibrate_exit_1(
     evidence: Evidence, broken: Callable[[Question], Judgement], said: str, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from drills.calibrate import downtimes
 from drills.calibrate.cases import FAR_NS, Truth, asked, bounds, told, verdict
 from drills.calibrate.outages import Kind
 from drills.calibrate.service import NS
@@ -78,6 +79,28 @@ def api_answer(pairings: Iterable[Pairing], judge: Judge) -> Control:
     mean, near = _near(aim, seen, abs(aim) / 4)
     detail = f"{len(seen)} faults that took effect more than 1 s after their API had answered, judged by the answer"
     return Control("effect taken from the API's answer", aim, mean, near and shown, detail)
+
+
+def recovery_for_downtime(pairings: Iterable[Pairing], judge: Judge) -> Control:
+    """Take the recovery time of a flapping service for its downtime: it is too long by what it served in between."""
+    expected: list[float] = []
+    seen: list[float] = []
+    outside = True
+    for one in pairings:
+        outage = one.outage
+        low_s, high_s = bounds(judge(asked(one.seen, outage, FAR_NS, told(outage))))
+        right = downtimes.bounds(downtimes.felt(one.seen, outage, FAR_NS, told(outage), judge))
+        if not outage.flaps or low_s is None or high_s is None or right[1] is None:
+            continue
+        truly = downtimes.truth(outage)
+        wrong = (low_s + high_s) / 2
+        expected.append(downtimes.served(outage))
+        seen.append(wrong - (truly[0] + truly[1]) / 2 / NS)
+        outside = outside and wrong > right[1]
+    aim = fmean(expected) if expected else 0.0
+    mean, near = _near(aim, seen, aim / 4)
+    detail = f"{len(seen)} flapping services, up again between failures, whose recovery time is no downtime"
+    return Control("recovery time taken for the downtime", aim, mean, near and outside, detail)
 
 
 def uncut(one: Uncut, cut: Sequence[Loss]) -> Control:

@@ -55,6 +55,7 @@ class Outage:
     """One outage as it really was. ``clock``: when it was ordered; ``confirmed``: when its effect had been seen.
 
     ``watched`` is the span of samples by which it may be judged: well after the outage before, well before the next.
+    ``flaps`` are the times at which it was up for a while and went again, before it was restored.
     """
 
     kind: Kind
@@ -65,6 +66,7 @@ class Outage:
     confirmed: int | None = None
     came_from: str = "main"
     went_to: str = "main"
+    flaps: tuple[tuple[Moment, Moment], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,9 @@ class Breaker:
         """Make one outage and rest after it; the rest after the one before is its baseline."""
         self.clock.sleep(self.chance.random() * self.terms.every_s)
         begun = now() - round(1.1 * self.terms.window_s * NS)
-        struck, effect, restored, confirmed = _WAYS[kind](self)
+        struck, effect, restored, confirmed, *flaps = _WAYS[kind](self)
         self.clock.sleep(self.terms.rest_s)
-        return Outage(kind, struck, effect, restored, Moment(begun, now()), confirmed)
+        return Outage(kind, struck, effect, restored, Moment(begun, now()), confirmed, flaps=tuple(flaps))
 
     def last(self) -> None:
         """Let an outage last: uniform over whole intervals, so that it ends at any phase of the schedule."""
@@ -126,7 +128,7 @@ class Breaker:
         return struck, Moment(gone_on.earliest, gone_on.latest + trip)
 
 
-_Ends = tuple[Moment, Moment, Moment, "int | None"]
+_Ends = tuple[Moment, Moment, Moment, "int | None", *tuple[tuple[Moment, Moment], ...]]
 _DELAY_S = 1.2
 _FLAPS = 3
 
@@ -149,13 +151,14 @@ def _flapping(breaker: Breaker) -> _Ends:
     """Come back several times for less than the window; restored is the last time."""
     service, part = breaker.service, 0.35 * breaker.terms.window_s
     struck = service.order("close")
+    flaps: list[tuple[Moment, Moment]] = []
     for _ in range(_FLAPS):
         breaker.clock.sleep(part)
-        service.order("open")
+        came = service.order("open")
         breaker.clock.sleep(part)
-        service.order("close")
+        flaps.append((came, service.order("close")))
     breaker.last()
-    return struck, struck, service.order("open"), None
+    return struck, struck, service.order("open"), None, *flaps
 
 
 def _delayed(breaker: Breaker) -> _Ends:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from drills.calibrate import controls as negative
 from drills.calibrate.cases import Case, case
 from drills.calibrate.controls import Control, Pairing
+from drills.calibrate.downtimes import downtimes
 from drills.calibrate.failover import TTL_S, run_failovers
 from drills.calibrate.figures import Cell, cell
 from drills.calibrate.lane import Plan, run_lane
@@ -217,6 +218,12 @@ def report(evidence: Evidence, judge: Judge = judged) -> Report:
     service = [case(failovers.fresh, one, judge) for one in failovers.service]
     client = [case(failovers.cached, one, judge) for one in failovers.client]
     cases = [case(one.seen, one.outage, judge) for one in pairings] + service + client
+    every = [
+        *pairings,
+        *(Pairing(failovers.fresh, one) for one in failovers.service),
+        *(Pairing(failovers.cached, one) for one in failovers.client),
+    ]
+    felt = [one for pairing in every for one in downtimes(pairing.seen, pairing.outage, judge)]
     losses = tuple(loss(one, judge) for one in evidence.stores)
     (hole,) = (lane for lane in evidence.lanes if lane.plan.closed)
     controls = (
@@ -227,10 +234,11 @@ def report(evidence: Evidence, judge: Judge = judged) -> Report:
         negative.ttl_client(failovers, service, client, TTL_S),
         negative.server_clock([one for one in losses if one.case.kind == ASYNC.name]),
         negative.failing_runs(pairings, cases, judge),
+        negative.recovery_for_downtime(pairings, judge),
     )
     seen = (*(lane.seen for lane in evidence.lanes), failovers.fresh, failovers.cached)
     cells = tuple(_cell(every_s, cases, seen) for every_s in sorted({one.every_s for one in cases}))
-    return Report((*cases, *(one.case for one in losses)), cells, losses, controls, evidence.took_s)
+    return Report((*cases, *felt, *(one.case for one in losses)), cells, losses, controls, evidence.took_s)
 
 
 def _cell(every_s: float, cases: Sequence[Case], seen: Sequence[Seen]) -> Cell:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from statistics import median
 from typing import TYPE_CHECKING
 
+from drills.calibrate.downtimes import DOWNTIME
 from drills.durations import show
 from drills.report.blocks import Line, Part, Table, Tone, Words
 
@@ -32,7 +34,7 @@ def _head(report: Report) -> Part:
         at = f"{report.resolution_s * _MS:.0f} ms"
         verdict = Words(f"This machine measures true. The finest resolution it certifies is {at}.", Tone.GOOD)
     seen = sum(1 for one in report.controls if one.detected)
-    counted = f"The truth lay inside the bounds in {report.covered} of {total} outages"
+    counted = f"The truth lay inside the bounds in {report.covered} of {total} cases"
     return Part(
         "",
         (
@@ -59,6 +61,14 @@ def _cells(report: Report) -> Part:
         "certifies",
     )
     rows = tuple(_cell_row(one) for one in report.cells)
+    felt = [one for one in report.cases if one.kind.startswith(DOWNTIME)]
+    wide = [one.width_s for one in felt if one.width_s is not None]
+    downtime = (
+        Line(
+            f"Downtime in all, with and without a disaster: {sum(not one.wrong for one in felt)} of {len(felt)} true, "
+            f"width {_ms(median(wide) if wide else None)} (median)."
+        ),
+    )
     lost = tuple(
         Line(f"{one.case.kind}: {one.lost} acknowledged rows lost, {one.truly_lost} by a count of the rows themselves")
         for one in report.losses
@@ -72,7 +82,9 @@ def _cells(report: Report) -> Part:
         ),
         Line(f"Probers ran under {scheduler}."),
     )
-    return Part("Measured against the truth", (Table(head, rows, right=frozenset(range(len(head)))), *notes, *lost))
+    return Part(
+        "Measured against the truth", (Table(head, rows, right=frozenset(range(len(head)))), *notes, *downtime, *lost)
+    )
 
 
 def _cell_row(one: Cell) -> tuple[str, ...]:
