@@ -66,7 +66,7 @@ def _cells(report: Report) -> Part:
     downtime = (
         Line(
             f"Downtime in all, with and without a disaster: {sum(not one.wrong for one in felt)} of {len(felt)} true, "
-            f"width {_ms(median(wide) if wide else None)} (median)."
+            f"width {_ms(median(wide) if wide else None)} ms (median)."
         ),
     )
     lost = tuple(
