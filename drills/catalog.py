@@ -65,6 +65,7 @@ PROBES: Final[dict[str, str]] = {
     "route53.in_sync": "drills.services.route53:InSync",
     "s3.replication_status": "drills.services.s3_points:ReplicationStatus",
     "sql.accepts_writes": "drills.services.sql:AcceptsWrites",
+    "sql.caught_up": "drills.services.sql_standby:CaughtUp",
     "sql.query": "drills.services.sql:Query",
     "sql.receiver_stopped": "drills.services.sql:ReceiverStopped",
     "sql.replicating": "drills.services.sql:Replicating",

@@ -234,6 +234,13 @@ class Database:
         with psycopg.connect(self._addresses.direct_dsn, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
 
+    def keep(self, snapshot: str) -> None:
+        """Copy the files of the stopped server beside them; a copy of that name that is there already stays."""
+        copy = self._data.with_name(f"{self._data.name}-snapshot-{snapshot}")
+        if not copy.exists():
+            argv = ["cp", "-a", self._data, copy]
+            self._processes.run(self._label(Role.TOOL), argv, self._postgres.run_as, _TOOLS_WITHIN_S)
+
     def rebuild(self, upstream: Upstream) -> None:
         """Make this stopped cluster a copy of ``upstream``: by pg_rewind, or by pg_basebackup where that refuses."""
         label, user = self._label(Role.TOOL), self._postgres.run_as

@@ -163,8 +163,11 @@ class DataPlane:
         """
         self._site(site).fence(on=fenced)
 
-    def rebuild_standby(self, site: str, of: str) -> None:
-        """Make a site's database a streaming standby of another site's: pg_rewind, else a base backup over the WAN."""
+    def rebuild_standby(self, site: str, of: str, *, snapshot: str = "") -> None:
+        """Make a site's database a streaming standby of another site's: pg_rewind, else a base backup over the WAN.
+
+        Under ``snapshot``, if it is given, what the database held is kept first.
+        """
         with self._lock:
             self._site(of)
             if site == of:
@@ -174,6 +177,8 @@ class DataPlane:
                 raise DrillsError(f"{site} cannot follow {of}: the database of {of} is no writer")
             target.close()
             target.stop()
+            if snapshot:
+                target.keep(snapshot)
             source.checkpoint()
             target.rebuild(self._upstream(site, of))
             target.launch(self._site(site).settings())

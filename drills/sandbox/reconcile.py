@@ -173,7 +173,7 @@ class Reconciler:
     def _rebuild(self, site: Site) -> None:
         ended = Work.FAILED
         try:
-            self.plane.rebuild_standby(site.name, site.sync_from)
+            self.plane.rebuild_standby(site.name, site.sync_from, snapshot=site.last_snapshot)
             ended = Work.NONE
             self.world.effects.add(site.name, "replica_created", site.sync_from)
         finally:

@@ -93,6 +93,8 @@ class Site:
     work: Work = Work.NONE
     sync_from: str = ""
     """The site a new standby is to be copied from."""
+    last_snapshot: str = ""
+    """The final snapshot of a deleted database, as which its files are kept before they are overwritten."""
     started: dict[str, int] = field(default_factory=dict[str, int])
     """When an instance was first seen in moto (monotonic)."""
     served: frozenset[str] = frozenset()

@@ -29,7 +29,7 @@ MOST_SHOWN: Final = 100
 _WAIT_STATEMENT: Final = "57014"
 
 
-class _OfServer(ProbeSpec):
+class OfServer(ProbeSpec):
     """It reads the secret behind its ``dsn``, and needs leave for that alone."""
 
     varies: ClassVar[bool] = True
@@ -38,7 +38,7 @@ class _OfServer(ProbeSpec):
     )
 
 
-class AcceptsWrites(_OfServer):
+class AcceptsWrites(OfServer):
     """Say whether a server takes writes: a row is really inserted, then rolled back.
 
     The row goes into ``drills_probe``, created within the same transaction where it is not there and the user may.
@@ -72,7 +72,7 @@ class AcceptsWrites(_OfServer):
         return Observation(ok=True, detail=f"writes are taken ({how})")
 
 
-class WritesRefused(_OfServer):
+class WritesRefused(OfServer):
     """Say whether a server takes no writes: refused, silent, starting, or read-only. The proof of a fence.
 
     A server that answers but cannot be asked (a wrong password, no free connection) is no answer, and neither is a
@@ -111,7 +111,7 @@ class WritesRefused(_OfServer):
         return Observation(ok=False, detail=f"writes are still taken ({how})")
 
 
-class Replicating(_OfServer):
+class Replicating(OfServer):
     """Say whether a standby streams from its primary and is at most ``at_most`` behind.
 
     Behind is the larger of two: the age of the last transaction replayed while more has been received, and the
@@ -164,7 +164,7 @@ class Replicating(_OfServer):
         return Observation(ok=lag_s <= limit_s, detail=detail, value=Facts(lag_s=lag_s))
 
 
-class Query(_OfServer):
+class Query(OfServer):
     """Say whether one query gives what it should: the proof that a restored copy holds the data.
 
     The query is one statement that gives one value; it runs in a transaction that may only read. Without ``equals``
@@ -216,7 +216,7 @@ class Query(_OfServer):
         return Observation(ok=same, detail=f"the query gives {shown}; {self.equals} is wanted")
 
 
-class ReceiverStopped(_OfServer):
+class ReceiverStopped(OfServer):
     """Say whether a standby has stopped receiving: no receiver, or no message for ``idle_for``.
 
     This is the proof that replication was cut before the promote; an RPO without it is UNPROVEN. An idle primary

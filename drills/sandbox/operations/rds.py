@@ -63,11 +63,12 @@ def create_read_replica(visit: Visit) -> Reply:
 
 @op("rds", "DeleteDBInstance")
 def delete_db_instance(visit: Visit) -> Reply:
-    """Delete a DB instance; its PostgreSQL is fenced until a new replica is made of it."""
+    """Delete a DB instance; its PostgreSQL is fenced until a new replica is made of it.
+
+    A final snapshot is real: nothing writes to the files any more, and they are copied before they are overwritten.
+    """
     ref = _ref(visit)
     _, site = _database(visit, ref)
-    if visit.call.parameters().get("FinalDBSnapshotIdentifier"):
-        raise not_simulated(visit.call, "no snapshot would be taken: use SkipFinalSnapshot")
     reply = visit.forward()
     if visit.world.cloud.database(ref) is None:
         for other in visit.world.sites.values():
@@ -75,6 +76,7 @@ def delete_db_instance(visit: Visit) -> Reply:
             if database is not None:
                 database.replicas[:] = [name for name in database.replicas if name not in {ref.id, ref.arn}]
         site.db, site.work = None, Work.NONE
+        site.last_snapshot = str(visit.call.parameters().get("FinalDBSnapshotIdentifier") or "")
     return reply
 
 
