@@ -8,6 +8,7 @@ from drills.durations import show
 from drills.engine.compile import compile_plan
 from drills.engine.plan import Mode
 from drills.errors import Usage
+from drills.report import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +61,10 @@ def _lines(runbook: LoadedRunbook, plan: Plan | None) -> Iterator[str]:
     for name, goal in book.objectives.items():
         what = f"{goal.begins.value} to {goal.ends.value}" if goal.begins and goal.ends else goal.limits.value
         spans = "" if what == name else f"{what} "
-        yield f"{name}: {spans}within {show(goal.within.total_seconds())}"
+        if goal.within is None:
+            yield f"{name}: at most {figures.rows(goal.at_most or 0)} over all stores"
+        else:
+            yield f"{name}: {spans}within {show(goal.within.total_seconds())}"
     steps: Mapping[str, Step] = {} if plan is None else {step.id: step for step in plan.steps}
     needs, section, number = runbook.checked.needs, "", 0
     for one in book.listed():

@@ -95,11 +95,12 @@ def compile_plan(  # noqa: PLR0913 - a plan is bound by all of these at once
                 name,
                 goal.begins,
                 goal.ends,
-                goal.within.total_seconds(),
+                goal.within.total_seconds() if goal.within is not None else 0.0,
                 goal.seen_by,
                 goal.basis,
                 goal.joint,
                 goal.limits,
+                goal.at_most or 0,
             )
             for name, goal in book.objectives.items()
         ),

@@ -187,7 +187,7 @@ class DataWatch:
 class Objective:
     """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several.
 
-    What limits the ``downtime`` has no marks.
+    What limits the ``downtime`` or the lost rows has no marks; the latter has ``most_rows`` and no ``target_s``.
     """
 
     name: str
@@ -198,6 +198,7 @@ class Objective:
     basis: Basis = Basis.MARKERS
     joint: tuple[str, ...] = ()
     limits: Limits = Limits.INTERVAL
+    most_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

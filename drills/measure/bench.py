@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from drills.measure.availability import View, joint_window, view
 from drills.measure.evidence import Bracket
+from drills.measure.exposure import exposed, limits_exposure
 from drills.measure.felt import Total, total
 from drills.measure.lints import clock_doubts, foreign, slept
+from drills.measure.lost_rows import Switch, all_stores, lost_rows
 from drills.measure.points import NO_MARKERS, ONLY_EVIDENCE, restored_point
 from drills.measure.recovery import already, between, last_old_ack, lost
 from drills.measure.rpo import Loss, loss
@@ -42,7 +44,8 @@ class Bench:
         self.felt: dict[tuple[tuple[str, ...], int], Total] = {}
         self.last_old_ack = last_old_ack(question)
         self.disaster = self._disaster()
-        self.losses = self._losses()
+        self.losses = self._losses(self.disaster)
+        self.switch = self._switch()
 
     def view(self, watches: Group, target_ns: int | None) -> View:
         """Look through one observer, or several as one, with the resolution that a target asks for."""
@@ -69,11 +72,18 @@ class Bench:
             return None
         return Bracket(min(one.earliest for one in brackets), max(one.latest for one in brackets))
 
-    def _losses(self) -> dict[str, Loss]:
-        if self.disaster is None:
+    def _losses(self, at: Bracket | None) -> dict[str, Loss]:
+        if at is None:
             return {}
         usable = [ledger for ledger in self.question.ledgers if not foreign(ledger.header, self.question)]
-        return {ledger.header.observer: loss(ledger.book, self.disaster) for ledger in usable}
+        return {ledger.header.observer: loss(ledger.book, at) for ledger in usable}
+
+    def counted(self) -> dict[str, Loss]:
+        """Give the losses for their rows: without a disaster, those since writes were to stop."""
+        stopping = self.question.stopping
+        if self.losses or stopping is None:
+            return self.losses
+        return self._losses(Bracket(stopping, stopping))
 
     def least(self, watch: Watch) -> int | None:
         """Give the smallest RTO target an observer judges: what its figures are shown for."""
@@ -89,12 +99,16 @@ class Bench:
         return [watch for watch in self.question.watches if watch.header.persona is not Persona.DIRECT]
 
     def interval(self, target: Target) -> Span:
-        """Bound what an objective limits: the interval between any two marks, or the downtime in all."""
+        """Bound what an objective limits: the interval between any two marks, the downtime in all, or lost rows."""
+        if target.limits is Limits.LOST_ROWS:
+            return self._lost_rows(target)
         if target.limits is Limits.DOWNTIME:
             totals, missing = self.totals(target)
             return worst([one.span for one in totals]) if totals and not missing else _unwatched(missing)
         if target.begins is Mark.RECOVERY_POINT:
             return self._recovery_point(target)
+        if limits_exposure(target):
+            return self.exposure(target)
         if target.ends is Mark.SERVICE_RESTORED:
             groups, missing = self.groups(target)
             if missing or not groups:
@@ -149,9 +163,9 @@ class Bench:
         return at, ()
 
     def _restoration(self, target: Target) -> tuple[Bracket | None, tuple[Doubt, ...]]:
-        """Bracket the restoration as the objective's observers saw it, else as those of the recovery time did."""
+        """Bracket the restoration as the objective's observers saw it, else as those of recovery or downtime did."""
         if not (target.seen_by or target.joint):
-            target = self.recovery_time() or target
+            target = self.recovery_time() or self._downtime() or target
         groups, missing = self.groups(target)
         if missing or not groups:
             return None, (Doubt("the restoration of the service was not measured", "an availability observer"),)
@@ -166,6 +180,10 @@ class Bench:
         """Give the objective that judges the recovery time from the disaster, None without one."""
         wanted = (Mark.DISASTER, Mark.SERVICE_RESTORED)
         return next((one for one in self.question.targets if (one.begins, one.ends) == wanted), None)
+
+    def _downtime(self) -> Target | None:
+        """Give the objective that limits the downtime, None without one."""
+        return next((one for one in self.question.targets if one.limits is Limits.DOWNTIME), None)
 
     def groups(self, target: Target) -> tuple[list[Group], list[str]]:
         """Give what judges a restoration, each group as one, and the names that no observer has."""
@@ -223,6 +241,33 @@ class Bench:
         if at is None or at.earliest > -ENDLESS or mark not in _ANSWERS or self.disaster is None:
             return at
         return Bracket(min(self.disaster.earliest, at.latest), at.latest)
+
+    def _lost_rows(self, target: Target) -> Span:
+        """Bound the rows that were lost: those of all stores, or of the named ones, together."""
+        names = {one.header.observer for one in self.question.ledgers}
+        missing = [name for name in target.seen_by if name not in names]
+        if missing:
+            return Span(0, None, (Doubt(f"no markers were written by {', '.join(missing)}", "a marker writer"),))
+        wanted = [one for one in self.question.ledgers if not target.seen_by or one.header.observer in target.seen_by]
+        if not wanted:
+            return Span(0, None, (NO_MARKERS,))
+        return all_stores([lost_rows(one, self.question, self.switch) for one in wanted])
+
+    def _switch(self) -> Switch:
+        """Say when the old primary was to stop at the soonest: by the timeline, else by the disaster that was felt."""
+        stopping, moved = self.question.stopping, self.question.moved is not None
+        if stopping is None and self.disaster is not None:
+            stopping = self.disaster.earliest
+        return Switch(stopping, moved)
+
+    def exposure(self, target: Target) -> Span:
+        """Bound how long the service ran without redundancy; where nothing was felt, from the move of authority on."""
+        begin, doubts = self._restoration(target)
+        if begin is None and self.disaster is None and self.question.moved is not None:
+            begin = self.question.moved
+        if begin is None:
+            return Span(0, None, doubts)
+        return exposed(begin, self.moment(Mark.REDUNDANCY_RESTORED), self.question.until)
 
     def _recovery_point(self, target: Target) -> Span:
         """Bound the data lost: the worst store, or the restored point where markers cannot reach."""

@@ -16,9 +16,12 @@ from drills.measure.answers import (
 )
 from drills.measure.bench import Bench
 from drills.measure.evidence import Bracket
+from drills.measure.exposure import ENDS, answer_exposure, limits_exposure
 from drills.measure.judgement import (
     JudgedBounds,
     JudgedClock,
+    JudgedCount,
+    JudgedExposure,
     JudgedObjective,
     JudgedObserver,
     JudgedPhase,
@@ -28,8 +31,9 @@ from drills.measure.lints import clock_doubts, foreign, header_lints, scheduler_
 from drills.measure.phases import UNDETECTED, UNTOLD, Course, phases
 from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Moment, Target
+from drills.measure.rto import ENDLESS
 from drills.measure.verdict import NS, Span, decide, explain, worst
-from drills.timeline.marks import Basis, Limits, Mark
+from drills.timeline.marks import Basis, Limits, Mark, Unit
 from drills.timeline.samples import Persona
 
 if TYPE_CHECKING:
@@ -66,7 +70,7 @@ class _Judge(Bench):
         spans = {one.name: self.restored((watch,), None, Mark.DISASTER) for watch, one in shown}
         service = [spans[one.name] for _, one in shown if one.persona is Persona.FRESH]
         ledgers = [ledger for ledger in question.ledgers if ledger.header.observer in self.losses]
-        losses = list(self.losses.values())
+        losses, counted = list(self.losses.values()), self.counted()
         objectives = tuple(self.objective(target) for target in question.targets)
         observers = tuple(answer_observer(one, spans[one.name]) for _, one in shown) + self._joint_observers()
         main = next((item for item in observers if item.persona == Persona.FRESH), observers[0] if observers else None)
@@ -75,13 +79,15 @@ class _Judge(Bench):
             objectives=objectives,
             observers=observers,
             stores=tuple(answer_store(one) for one in losses),
-            rows=answer_rows([one.rows for one in losses]),
+            rows=answer_rows([one.rows for one in counted.values()]),
             flaps=None if main is None else main.flaps,
             dns_tail=_dns_tail([one for _, one in shown]),
             worst_client=None if worst_client is None else answer_bounds(worst_client.low, worst_client.high),
             phases=self._phases(),
             consistency=answer_consistency(list(zip([one.book for one in ledgers], losses, strict=True))),
-            write_rate=write_rate(ledgers, losses),
+            write_rate=write_rate(
+                [one for one in question.ledgers if one.header.observer in counted], list(counted.values())
+            ),
             assumptions=(
                 *assumptions([one for _, one in shown], losses),
                 *assumed(question),
@@ -89,7 +95,16 @@ class _Judge(Bench):
             ),
             warnings=self._warnings(worst_client),
             recovery_points=judged_points(question, self.disaster),
+            exposure=self._exposure(),
         )
+
+    def _exposure(self) -> JudgedExposure | None:
+        """Tell the exposure of a drill that moved authority, or that names when redundancy is back."""
+        target = next((one for one in self.question.targets if limits_exposure(one)), None)
+        if target is None and self.question.moved is None and self.moment(ENDS[1]) is None:
+            return None
+        span = self.exposure(target or Target("exposure", *ENDS, ENDLESS))
+        return answer_exposure(span) if span.high is not None or span.low else None
 
     def _downtime_assumed(self) -> tuple[str, ...]:
         """Say what the bounds of each downtime rest on."""
@@ -98,10 +113,10 @@ class _Judge(Bench):
         return tuple(dict.fromkeys(found))
 
     def objective(self, target: Target) -> JudgedObjective:
-        """Judge one interval between two marks, or the downtime in all."""
+        """Judge one interval between two marks, the downtime in all, or the lost rows."""
         span = self.interval(target)
-        verdict = decide(span.low, span.high, target.target_ns, doubted=bool(span.doubts))
-        why, decided_by = explain(span, target.target_ns, verdict)
+        verdict = decide(span.low, span.high, target.target, doubted=bool(span.doubts))
+        why, decided_by = explain(span, target.target, verdict, target.limits.unit)
         if (target.begins, target.ends) == (Mark.DISASTER, Mark.SERVICE_RESTORED) and not self.moment(Mark.DETECTED):
             why = f"{why} ({self._undetected})"
         if self.question.disaster is not None and self.question.disaster.said and Mark.DISASTER in _ends(target):
@@ -109,6 +124,10 @@ class _Judge(Bench):
         if target.basis is Basis.RESTORED_POINT:
             why = f"{label(self.question, target.seen_by)}; {why}"
         known = span.high is not None or span.low > 0 or not span.doubts
+        if target.limits.unit is Unit.ROWS:
+            low = span.low if known else None
+            count = JudgedCount(low, span.best, span.high, target.target, target.limits.unit)
+            return JudgedObjective(target.name, verdict, None, None, None, None, why, decided_by, count=count)
         return JudgedObjective(
             target.name,
             verdict,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import msgspec
 
 from drills.measure.verdict import Verdict
 from drills.timeline.facts import Facts
+from drills.timeline.marks import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,22 @@ class JudgedClock:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedCount:
+    """The bounds of an objective that limits a number of things, as ``unit`` says; ``high`` None: no bound."""
+
+    low: int | None
+    best: int | None
+    high: int | None
+    target: int
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedObjective:
     """One objective. ``best_s`` is the midpoint of the bounds; ``why`` names the dominating error.
 
-    ``clocks``: the same restoration from every clock that was started, of objectives that end there.
+    ``clocks``: the same restoration from every clock that was started, of objectives that end there. One that limits
+    a number has ``count`` in the place of everything in seconds.
     """
 
     name: str
@@ -34,10 +47,38 @@ class JudgedObjective:
     low_s: float | None
     best_s: float | None
     high_s: float | None
-    target_s: float
+    target_s: float | None
     why: str
     decided_by: str = ""
     clocks: tuple[JudgedClock, ...] = ()
+    count: JudgedCount | None = None
+
+    def claim(self) -> object:
+        """Give the objective as it is claimed: its bounds in its own unit, and only in that."""
+        count = self.count
+        if count is None:
+            return {name: value for name, value in asdict(self).items() if name != "count"}
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            **asdict(count),
+            "why": self.why,
+            "decided_by": self.decided_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedExposure:
+    """How long the service ran without redundancy, from its restoration on, in seconds.
+
+    ``restored`` False: redundancy had not come back when the drill ended, so that nothing bounds it from above.
+    """
+
+    low_s: float
+    best_s: float | None
+    high_s: float | None
+    restored: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +197,9 @@ class Judgement:
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
     recovery_points: tuple[JudgedPoint, ...] = ()
+    exposure: JudgedExposure | None = None
 
     def claims(self) -> Facts:
         """Write the answer as the facts that ``Finished.claims`` keeps."""
-        return Facts(**cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(self))))
+        whole = {**asdict(self), "objectives": [one.claim() for one in self.objectives]}
+        return Facts(**cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(whole))))

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An objective: two marks and a limit; what limits the ``downtime`` has no marks.
+    """An objective: two marks and a limit; what limits the ``downtime`` or the lost rows has no marks.
+
+    ``target`` gives the limit in the unit of what is limited: nanoseconds, or rows (``most_rows``).
 
     ``seen_by`` names the observers (or stores) of which the worst counts; empty means all, or none but ``joint``.
     ``joint`` names observers that count as one: up only while all of them see the service up.
@@ -31,6 +33,12 @@ class Target:
     basis: Basis = Basis.MARKERS
     joint: tuple[str, ...] = ()
     limits: Limits = Limits.INTERVAL
+    most_rows: int = 0
+
+    @property
+    def target(self) -> int:
+        """The limit: nanoseconds, or rows."""
+        return self.most_rows if self.limits is Limits.LOST_ROWS else self.target_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +136,9 @@ class Question:
     """Stores that the drill names and of whose markers no file is there."""
     wall_moved_ns: int = 0
     """By how much UTC jumped against the monotonic clock between two events of the timeline."""
+    stopping: int | None = None
+    """When the drill set about to stop writes to the old primary at the soonest: disaster, fence, mark or promote."""
+    moved: Bracket | None = None
+    """When authority over the data moved, by the step that moves it; None if none is done."""
     lints: tuple[str, ...] = field(default=())
     """What the caller wants to stand among the warnings."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from drills.measure import few
 from drills.measure.verdict import Verdict
+from drills.timeline.marks import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,11 @@ ALPHA = round(1 - few.CONFIDENCE, 6)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One drill's figure: it lies in [low, high] seconds; ``high`` None: nothing bounds it."""
+    """One drill's figure: it lies in [low, high] seconds, or rows; ``high`` None: nothing bounds it."""
 
     low: float
     high: float | None
+    unit: Unit = Unit.SECONDS
 
     @property
     def top(self) -> float:
@@ -56,11 +58,12 @@ def series(points: Sequence[Figure]) -> Series:
     """Summarize figures in the order of their drills; ``ValueError`` when there are none."""
     lows, highs = few.summarize([one.low for one in points]), few.summarize([one.top for one in points])
     count = len(points)
-    largest = _figure(lows.largest, highs.largest)
+    unit = points[0].unit
+    largest = _figure(lows.largest, highs.largest, unit)
     median = interval = None
     if lows.interval is not None and highs.interval is not None and None not in (lows.median, highs.median):
-        median = _figure(lows.median or 0.0, highs.median or 0.0)
-        interval = _figure(lows.interval[0], highs.interval[1])
+        median = _figure(lows.median or 0.0, highs.median or 0.0, unit)
+        interval = _figure(lows.interval[0], highs.interval[1], unit)
     enough = few.drills_needed(QUANTILE)
     needs: list[str] = []
     if interval is None:
@@ -78,8 +81,8 @@ def series(points: Sequence[Figure]) -> Series:
     )
 
 
-def _figure(low: float, high: float) -> Figure:
-    return Figure(low, None if high == inf else high)
+def _figure(low: float, high: float, unit: Unit) -> Figure:
+    return Figure(low, None if high == inf else high, unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +165,15 @@ def _needs(before: int, after: int) -> str:
 
 
 def apart(one: Figure, other: Figure) -> tuple[Figure | None, str]:
-    """Bound by how much ``other`` took longer than ``one``, and say what two drills alone show.
+    """Bound by how much ``other`` took longer (or lost more) than ``one``, and say what two drills alone show.
 
     The bounds are None when nothing bounds ``one`` from above.
     """
     low, high = other.low - one.top, other.top - one.low
-    bounds = None if low == -inf else Figure(low, None if high == inf else high)
+    bounds = None if low == -inf else _figure(low, high, one.unit)
+    rows = one.unit is Unit.ROWS
     if low > 0:
-        return bounds, "longer"
+        return bounds, "more" if rows else "longer"
     if high < 0:
-        return bounds, "shorter"
+        return bounds, "fewer" if rows else "shorter"
     return bounds, "not told apart"

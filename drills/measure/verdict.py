@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from drills.durations import measured, show
+from drills.timeline.marks import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A part of a bracket's width: what is not known, by how much, and what would narrow it. Nanoseconds."""
+    """A part of a bracket's width: what is not known, by how much, and what would narrow it. In the span's unit."""
 
     what: str
     width: int
@@ -41,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bounds of one interval between two marks; ``high`` None: nothing bounds it. Nanoseconds."""
+    """Bounds of one interval between two marks, in nanoseconds, or of a count; ``high`` None: nothing bounds it."""
 
     low: int
     high: int | None
@@ -77,15 +78,15 @@ def worst(spans: Sequence[Span]) -> Span:
     return Span(max(span.low for span in spans), high, doubts, last.shares)
 
 
-def explain(span: Span, target: int, verdict: Verdict) -> tuple[str, str]:
+def explain(span: Span, target: int, verdict: Verdict, unit: Unit = Unit.SECONDS) -> tuple[str, str]:
     """Name the dominating error, and what would decide an unproven objective."""
-    limit = show(target / NS)
+    limit = _chosen(target, unit)
     top = max(span.shares, key=lambda share: share.width, default=None)
-    error = "" if top is None else f"; the widest part of the bracket is {top.what} ({show(top.width / NS)})"
+    error = "" if top is None else f"; the widest part of the bracket is {top.what} ({_chosen(top.width, unit)})"
     if verdict is Verdict.MISSED:
-        return f"at least {measured(span.low / NS)}, above {limit}{error}", ""
+        return f"at least {_measured(span.low, unit)}, above {limit}{error}", ""
     if verdict is Verdict.MET:
-        return f"at most {measured((span.high or 0) / NS)}, within {limit}{error}", ""
+        return f"at most {_measured(span.high or 0, unit)}, within {limit}{error}", ""
     if span.doubts:
         return "; ".join(doubt.why for doubt in span.doubts), span.doubts[0].decided_by
     if span.high is None:
@@ -94,4 +95,17 @@ def explain(span: Span, target: int, verdict: Verdict) -> tuple[str, str]:
     if top is None:
         return why, "a narrower bracket"
     room = max(span.high - target, 1)
-    return why, f"{top.narrowed_by}: the bracket's upper end must come down by {show(room / NS)} or more"
+    return why, f"{top.narrowed_by}: the bracket's upper end must come down by {_chosen(room, unit)} or more"
+
+
+def _chosen(value: int, unit: Unit) -> str:
+    return rows(value) if unit is Unit.ROWS else show(value / NS)
+
+
+def _measured(value: int, unit: Unit) -> str:
+    return rows(value) if unit is Unit.ROWS else measured(value / NS)
+
+
+def rows(count: float) -> str:
+    """Write a number of rows with its unit; a median may be half a row."""
+    return f"{count:,.12g} row{'' if count == 1 else 's'}"

@@ -6,9 +6,11 @@ Seconds are floats; None stands for "not measured" or "without bound", never for
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from drills.timeline.facts import Facts
+from drills.timeline.marks import Unit
 
 VERDICTS = frozenset({"MET", "MISSED", "UNPROVEN"})
 
@@ -25,8 +27,22 @@ class ClockClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class CountClaim:
+    """The bounds and the target of an objective that limits a number of things, as ``unit`` says."""
+
+    low: int | None
+    best: int | None
+    high: int | None
+    target: int | None
+    unit: Unit = Unit.ROWS
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectiveClaim:
-    """One objective as judged: bounds, target and why, and the same from every clock. Seconds."""
+    """One objective as judged: bounds, target and why, and the same from every clock. Seconds.
+
+    One that limits a number of things has ``count`` in the place of everything in seconds.
+    """
 
     name: str
     verdict: str
@@ -37,6 +53,43 @@ class ObjectiveClaim:
     why: str = ""
     decided_by: str = ""
     clocks: tuple[ClockClaim, ...] = ()
+    count: CountClaim | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """What its figures count."""
+        return Unit.SECONDS if self.count is None else self.count.unit
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None, float | None]:
+        """Low, best and high in its unit."""
+        count = self.count
+        return (self.low_s, self.best_s, self.high_s) if count is None else (count.low, count.best, count.high)
+
+    @property
+    def target(self) -> float | None:
+        """The target in its unit."""
+        return self.target_s if self.count is None else self.count.target
+
+    def document(self) -> dict[str, Any]:
+        """Give its JSON form: the bounds in its own unit, and only in that."""
+        whole = asdict(self)
+        count = whole.pop("count")
+        if count is None:
+            return whole
+        said = {name: whole[name] for name in ("name", "verdict", "why", "decided_by")}
+        return {**said, **count}
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureClaim:
+    """How long the service ran without redundancy, in seconds; ``restored`` False: until the drill's end."""
+
+    low_s: float | None
+    best_s: float | None
+    high_s: float | None
+    restored: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +205,7 @@ class Claims:
     worst_client: BoundsClaim | None = None
     observers: tuple[ObserverClaim, ...] = ()
     recovery_points: tuple[PointClaim, ...] = ()
+    exposure: ExposureClaim | None = None
     real: tuple[str, ...] = ()
     simulated: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -174,6 +228,7 @@ def read(claims: Facts) -> Claims:
         worst_client=_bounds(_record(claims, "worst_client")),
         observers=tuple(map(_observer, _records(claims, "observers"))),
         recovery_points=tuple(map(_point, _records(claims, "recovery_points"))),
+        exposure=_exposure(_record(claims, "exposure")),
         real=_texts(claims, "real"),
         simulated=_texts(claims, "simulated"),
         assumptions=_texts(claims, "assumptions"),
@@ -199,7 +254,21 @@ def _objective(one: Facts) -> ObjectiveClaim:
         _text(one, "why"),
         _text(one, "decided_by"),
         tuple(map(_clock, _records(one, "clocks"))),
+        _counted(one),
     )
+
+
+def _counted(one: Facts) -> CountClaim | None:
+    if one.get("unit") != Unit.ROWS.value:
+        return None
+    return CountClaim(_whole(one, "low"), _whole(one, "best"), _whole(one, "high"), _whole(one, "target"))
+
+
+def _exposure(one: Facts | None) -> ExposureClaim | None:
+    if one is None:
+        return None
+    bounds = (_number(one, "low_s"), _number(one, "best_s"), _number(one, "high_s"))
+    return ExposureClaim(*bounds, restored=one.get("restored") is True, why=_text(one, "why"))
 
 
 def _clock(one: Facts) -> ClockClaim:
@@ -286,6 +355,11 @@ def _number(one: Facts, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def _whole(one: Facts, name: str) -> int | None:
+    value = _number(one, name)
+    return None if value is None else int(value)
 
 
 def _count(one: Facts, name: str) -> int:

@@ -12,12 +12,15 @@ from drills.report import figures
 from drills.report.blocks import Line, Part, Table, Tone, Words
 from drills.report.history import bounds
 from drills.report.past import KINDS_OF_FIGURES, figures_of
+from drills.timeline.marks import Unit
 
 if TYPE_CHECKING:
     from drills.report.blocks import Cell
     from drills.report.past import Past
 
 SLOWER, FASTER, NO_CLAIM = "slower", "faster", "no claim"
+MORE, FEWER = "more", "fewer"
+"""What slower and faster are of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Pair:
     """One objective, phase or step on both sides.
 
     ``word`` is the answer: ``longer``, ``shorter`` or ``not told apart`` of two single drills, else ``slower``,
-    ``faster`` or ``no claim``. ``by``: bounds of how much longer the second of two single drills took.
+    ``faster`` or ``no claim``; of rows ``more`` and ``fewer``. ``by``: bounds of how much longer the second of two single drills took.
     """
 
     what: str
@@ -57,8 +60,10 @@ class Comparison:
 
     @property
     def regressed(self) -> bool:
-        """Say whether an objective is claimed to have become slower."""
-        return any(one.what == "objective" and one.word == SLOWER for one in self.pairs)
+        """Say whether an objective is claimed to have become slower, or to lose more."""
+        return any(
+            one.what == "objective" and one.change is not None and one.word in (SLOWER, MORE) for one in self.pairs
+        )
 
 
 def two_drills(before: Side, after: Side) -> Comparison:
@@ -82,7 +87,8 @@ def groups(before: Side, after: Side) -> Comparison:
             pairs.append(Pair(what, name, then, now, NO_CLAIM, "measured on one side only"))
             continue
         found = change(then, now)
-        word = SLOWER if found.slower else FASTER if found.faster else NO_CLAIM
+        worse, better = (MORE, FEWER) if now[0].unit is Unit.ROWS else (SLOWER, FASTER)
+        word = worse if found.slower else better if found.faster else NO_CLAIM
         pairs.append(Pair(what, name, then, now, word, found.why, found))
     able = sum(1 for one in pairs if one.change is not None and not one.change.needs)
     needs = dict.fromkeys(one.change.needs for one in pairs if one.change is not None and one.change.needs)
@@ -153,7 +159,14 @@ def _pair(one: Pair) -> dict[str, Any]:
 
 # -- text --------------------------------------------------------------------------------------------------
 
-_TONES = {SLOWER: Tone.BAD, "longer": Tone.BAD, FASTER: Tone.GOOD, "shorter": Tone.GOOD}
+_TONES = {
+    SLOWER: Tone.BAD,
+    "longer": Tone.BAD,
+    FASTER: Tone.GOOD,
+    "shorter": Tone.GOOD,
+    MORE: Tone.BAD,
+    FEWER: Tone.GOOD,
+}
 
 
 def parts(found: Comparison) -> list[Part]:
@@ -186,4 +199,5 @@ def _shown(points: tuple[Figure, ...]) -> str:
         return bounds(points[0] if points else None)
     lows, tops = summarize([one.low for one in points]), summarize([one.top for one in points])
     top = None if tops.largest == inf else tops.largest
-    return f"{figures.measured(lows.points[0])}..{figures.upper(top)} (n = {len(points)})"
+    unit = points[0].unit
+    return f"{figures.counted(lows.points[0], unit)}..{figures.counted_upper(top, unit)} (n = {len(points)})"

@@ -23,6 +23,7 @@ def parts(result: DrillResult, *, full: bool = True) -> tuple[Part, ...]:
     """Give the report: head, objectives, numbers, steps, what is left, what is real. ``full``: with all details."""
     claims = result.claims
     found = [_head(result), measured.objectives(result), measured.phases(claims), measured.availability(claims)]
+    found += [measured.exposure(claims)]
     found += [measured.rows(claims), measured.stores(claims, full=full), measured.points(claims, full=full)]
     found += [_steps(result, full=full), _undone(result), _remains(result)]
     if full:

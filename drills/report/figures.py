@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from drills import durations
+from drills.measure import verdict
+from drills.timeline.marks import Unit
 
 MISSING = "-"
 
@@ -32,6 +34,26 @@ def chosen(seconds: float | None) -> str:
 def upper(seconds: float | None) -> str:
     """Write an upper bound: where there is none, the truth may lie anywhere above."""
     return "no bound" if seconds is None else measured(seconds)
+
+
+def rows(count: float | None) -> str:
+    """Write a number of rows: ``1 row``, ``1,204 rows``; ``-`` when there is none."""
+    return MISSING if count is None else verdict.rows(count)
+
+
+def counted(value: float | None, unit: Unit) -> str:
+    """Write a measured figure in its unit."""
+    return rows(value) if unit is Unit.ROWS else measured(value)
+
+
+def counted_upper(value: float | None, unit: Unit) -> str:
+    """Write an upper bound in its unit."""
+    return "no bound" if value is None else counted(value, unit)
+
+
+def aimed(value: float | None, unit: Unit) -> str:
+    """Write a target in its unit."""
+    return rows(value) if unit is Unit.ROWS else chosen(value)
 
 
 def clock(iso: str | None) -> str:

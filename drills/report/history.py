@@ -10,6 +10,7 @@ from drills.measure.series import Figure, Misses, Series, misses, series
 from drills.report import figures
 from drills.report.blocks import Line, Part, Table, Tone, Words
 from drills.report.past import KINDS_OF_FIGURES, aims_of, by_kind, figures_of
+from drills.timeline.marks import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Course:
     """One objective, phase or step over the drills of a kind; ``misses`` only of objectives.
 
-    ``targets_s``: every target it was judged by, oldest first; two of them make misses of two different things.
+    ``targets``: every target it was judged by, oldest first, in its ``unit``; two of them make misses of two different
+    things.
     """
 
     what: str
@@ -30,7 +32,8 @@ class Course:
     series: Series | None
     unmeasured: int = 0
     misses: Misses | None = None
-    targets_s: tuple[float, ...] = ()
+    targets: tuple[float, ...] = ()
+    unit: Unit = Unit.SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,10 @@ def _courses(group: Sequence[Past]) -> tuple[Course, ...]:
     found: list[Course] = []
     for name, aims in aims_of(group).items():
         points = [one.figure for one in aims if one.figure is not None]
-        targets = tuple(dict.fromkeys(one.target_s for one in aims if one.target_s is not None))
+        targets = tuple(dict.fromkeys(one.target for one in aims if one.target is not None))
         counted = misses([one.verdict for one in aims])
         summary = series(points) if points else None
-        found.append(Course("objective", name, summary, len(aims) - len(points), counted, targets))
+        found.append(Course("objective", name, summary, len(aims) - len(points), counted, targets, aims[0].unit))
     for what in KINDS_OF_FIGURES[1:]:
         found += [Course(what, name, series(points)) for name, points in figures_of(group, what).items()]
     return tuple(found)
@@ -105,7 +108,8 @@ def _course(one: Course) -> dict[str, Any]:
         told |= {name: summary[name] for name in ("points", "largest", "median", "interval", "confidence")}
         told |= {"p90_at_most": one.series.p90_at_most, "needs": list(one.series.needs)}
     if one.misses is not None:
-        told |= {"unmeasured": one.unmeasured, "misses": asdict(one.misses), "targets_s": list(one.targets_s)}
+        targets = {"targets_s": list(one.targets)} if one.unit is Unit.SECONDS else {"targets": list(one.targets)}
+        told |= {"unmeasured": one.unmeasured, "misses": asdict(one.misses), **targets, "unit": one.unit.value}
     return told
 
 
@@ -174,9 +178,11 @@ def _missed(courses: Sequence[Course]) -> list[Body]:
             if counted.at_most_if_doubts_miss is not None:
                 said += f", with them counted as missed up to {counted.at_most_if_doubts_miss:.0%}"
         if one.series is not None and one.series.p90_at_most is not None:
-            said += f"; 9 of 10 drills take at most {figures.measured(one.series.p90_at_most)}"
-        if len(one.targets_s) > 1:
-            said += f"; judged by different targets: {', '.join(map(figures.chosen, one.targets_s))}"
+            verb = "take" if one.unit is Unit.SECONDS else "lose"
+            said += f"; 9 of 10 drills {verb} at most {figures.counted(one.series.p90_at_most, one.unit)}"
+        if len(one.targets) > 1:
+            shown = ", ".join(figures.aimed(target, one.unit) for target in one.targets)
+            said += f"; judged by different targets: {shown}"
         lines.append(Line(Words(f"{said} (all at 95 %)", Tone.BAD if counted.missed else Tone.PLAIN)))
     return lines
 
@@ -185,5 +191,5 @@ def bounds(one: Figure | None) -> str:
     """Write a figure: one number where its bounds show as one, else both."""
     if one is None:
         return figures.MISSING
-    low, high = figures.measured(one.low), figures.upper(one.high)
+    low, high = figures.counted(one.low, one.unit), figures.counted_upper(one.high, one.unit)
     return low if low == high else f"{low}..{high}"

@@ -16,7 +16,7 @@ def document(result: DrillResult) -> dict[str, Any]:
     whole = asdict(result)
     claims = whole.pop("claims")
     claims.pop("objectives")
-    return {**whole, **claims}
+    return {**whole, "objectives": [one.document() for one in result.objectives], **claims}
 
 
 def render(result: DrillResult) -> str:

@@ -21,6 +21,7 @@ from drills.measure.rpo import ENDLESS
 from drills.measure.skew import drift
 from drills.observe.store import read_header
 from drills.report.claims import read
+from drills.report.switch import cut_before_promote, moved, stopping
 from drills.report.watched import files_of, ledger, of_one_clock, rings_of, told_by, watch
 from drills.runtime.journal import read_drill
 from drills.timeline import events as ev
@@ -81,18 +82,28 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         ledgers=tuple(ledger(one, files[one.id], clock) for one in plan.data if one.id in files),
         targets=tuple(
             Target(
-                one.name, one.begins, one.ends, round(one.target_s * NS), one.seen_by, one.basis, one.joint, one.limits
+                one.name,
+                one.begins,
+                one.ends,
+                round(one.target_s * NS),
+                one.seen_by,
+                one.basis,
+                one.joint,
+                one.limits,
+                one.most_rows,
             )
             for one in plan.objectives
         ),
         moments=tuple(_moments(state, clock)),
         steps=tuple(_spans(state, clock)),
-        cut_before_promote=_cut_before_promote(state),
+        cut_before_promote=cut_before_promote(state),
         unwatched=tuple(one.id for one in plan.availability if one.id not in files and one.resolve != "direct"),
         unwritten=tuple(one.id for one in plan.data if one.id not in files),
         wall_moved_ns=_wall_moved(events, clock),
         points=tuple(_points(state, clock)),
         content_checked=tuple(_content_checked(state, clock)),
+        stopping=stopping(state, clock),
+        moved=moved(state, clock),
         lints=(*_lints(events, clock), *(note for file in sorted(rings) for note in told_by(file))),
     )
 
@@ -190,32 +201,6 @@ def _phase(step: Step, *, after_changes: bool) -> str:
     if step.kind is Kind.OPERATOR:
         return "human wait" if step.hand is None else ""
     return "validate" if step.kind is Kind.PROBE and after_changes and step.mark is None else ""
-
-
-def _moves(step: Step) -> bool:
-    return step.authority or (step.hand is not None and step.hand.authority)
-
-
-def _cut_before_promote(state: State) -> bool:
-    """Say whether the survivor is shown to have stopped receiving before authority moved.
-
-    Where authority was found moved already nobody knows since when: then nothing shows it.
-    """
-    if any(_moves(one.step) and one.adopted for one in state.progress.values()):
-        return False
-    moved = [one.started for one in state.progress.values() if _moves(one.step) and one.started is not None]
-    for one in state.progress.values():
-        if Evidence.REPLICATION_CUT not in one.step.evidence or one.status is not Status.DONE:
-            continue
-        shown = _shown(one)
-        if shown is not None and all(shown.since(stamp) <= 0 for stamp in moved):
-            return True
-    return False
-
-
-def _shown(one: Progress) -> Stamp | None:
-    """Give when a step proved what it proves: a fault when it was seen in effect, a probe when it said yes."""
-    return one.effective if one.performed is not None else one.ended
 
 
 def _points(state: State, clock: str) -> Iterator[PointSeen]:

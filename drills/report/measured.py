@@ -39,14 +39,14 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _objective(one: ObjectiveClaim) -> tuple[Cell, ...]:
-    measured = (one.low_s, one.best_s, one.high_s) != (None, None, None)
+    (low, best, high), unit = one.bounds, one.unit
     return (
         one.name,
         toned(one.verdict),
-        figures.measured(one.low_s),
-        figures.measured(one.best_s),
-        figures.upper(one.high_s) if measured else figures.MISSING,
-        figures.chosen(one.target_s),
+        figures.counted(low, unit),
+        figures.counted(best, unit),
+        figures.MISSING if (low, best, high) == (None, None, None) else figures.counted_upper(high, unit),
+        figures.aimed(one.target, unit),
     )
 
 
@@ -87,6 +87,18 @@ def availability(claims: Claims) -> Part | None:
             f"to {figures.upper(slowest.high_s)}; the one watched is one draw"
         )
     return Part("Availability", tuple(map(Line, lines))) if lines else None
+
+
+def exposure(claims: Claims) -> Part | None:
+    """Tell how long the service ran without redundancy; until the drill's end where none was restored."""
+    one = claims.exposure
+    if one is None:
+        return None
+    if not one.restored:
+        return Part("Exposure", (Line(Words(one.why, Tone.DOUBT)),))
+    best = f", best {figures.measured(one.best_s)}" if one.best_s is not None else ""
+    told = f"without redundancy for {_range(one.low_s, one.high_s)}{best}: from the restored service to the standby"
+    return Part("Exposure", (Line(told),))
 
 
 def _back(flaps: FlapsClaim) -> str:

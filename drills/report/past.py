@@ -13,6 +13,7 @@ from drills.engine.progress import Status, Stop
 from drills.measure.series import Figure
 from drills.measure.verdict import Verdict
 from drills.report import claims as claimed
+from drills.timeline.marks import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,11 +37,12 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """One objective of one drill; ``figure`` None: it could not be measured at all."""
+    """One objective of one drill, in its unit; ``figure`` None: it could not be measured at all."""
 
     verdict: Verdict
-    target_s: float | None
+    target: float | None
     figure: Figure | None
+    unit: Unit = Unit.SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,8 @@ def _turned_back(state: State) -> str:
 
 
 def _aim(one: claimed.ObjectiveClaim) -> Aim:
-    figure = None if one.low_s is None else Figure(one.low_s, one.high_s)
-    return Aim(Verdict(one.verdict), one.target_s, figure)
+    low, _, high = one.bounds
+    return Aim(Verdict(one.verdict), one.target, None if low is None else Figure(low, high, one.unit), one.unit)
 
 
 def _exactly(seconds: float) -> Figure:

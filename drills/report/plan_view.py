@@ -12,7 +12,7 @@ from drills.engine.plan import Finally, Mode, Section
 from drills.report import figures, gate_answers, json, paint
 from drills.report.blocks import Line, Part, Table, Tone, Words
 from drills.report.dead_man import dead_man, document_of
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Mark, Unit
 from drills.work import Evidence, Kind
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def document(plan: Plan, gates: Sequence[Gated] = ()) -> dict[str, Any]:
                 "limits": one.limits.value,
                 "begins": one.begins and one.begins.value,
                 "ends": one.ends and one.ends.value,
-                "target_s": one.target_s,
+                **_target(one),
             }
             for one in plan.objectives
         ],
@@ -161,6 +161,16 @@ def _places(plan: Plan) -> Table:
     return Table(("", "account", "region", "role"), rows)
 
 
+def _target(one: Objective) -> dict[str, Any]:
+    unit = one.limits.unit
+    return {"target_s": one.target_s} if unit is Unit.SECONDS else {"target": one.most_rows, "unit": unit.value}
+
+
+def _aim(one: Objective) -> str:
+    rows = one.limits.unit is Unit.ROWS
+    return figures.rows(one.most_rows) if rows else figures.chosen(one.target_s)
+
+
 def _recovery(plan: Plan) -> Objective | None:
     for one in plan.objectives:
         if one.begins is Mark.DISASTER and one.ends is Mark.SERVICE_RESTORED:
@@ -188,7 +198,7 @@ def _time(plan: Plan) -> Iterator[Body]:
     guessed = [name for name in path if plan.step(name).expect_s is None]
     if guessed:
         yield Line(Words(f"counted with their timeouts, for they say no `expect`: {', '.join(guessed)}", Tone.FAINT))
-    others = [f"{one.name} {figures.chosen(one.target_s)}" for one in plan.objectives if one is not objective]
+    others = [f"{one.name} {_aim(one)}" for one in plan.objectives if one is not objective]
     if others:
         yield Line(f"other objectives: {', '.join(others)}")
 

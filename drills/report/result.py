@@ -16,12 +16,13 @@ from drills.report import claims as claimed
 from drills.report import standing
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
+from drills.timeline.marks import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drills.clock import Stamp
-    from drills.engine.plan import Plan
+    from drills.engine.plan import Objective, Plan
     from drills.engine.progress import Progress
     from drills.engine.state import State
     from drills.report.claims import Claims, ObjectiveClaim
@@ -205,12 +206,15 @@ def _objectives(plan: Plan, read: Claims, *, finished: bool) -> tuple[ObjectiveC
     """Give every objective of the plan: as claimed, or UNPROVEN where nothing was."""
     by_name = {one.name: one for one in read.objectives} if finished else {}
     why = read.error or ("nothing was measured" if finished else "the drill is not over")
-    missing = [
-        claimed.ObjectiveClaim(one.name, "UNPROVEN", None, None, None, one.target_s, why)
-        for one in plan.objectives
-        if one.name not in by_name
-    ]
+    missing = [_unjudged(one, why) for one in plan.objectives if one.name not in by_name]
     return (*by_name.values(), *missing)
+
+
+def _unjudged(one: Objective, why: str) -> ObjectiveClaim:
+    if one.limits is Limits.LOST_ROWS:
+        count = claimed.CountClaim(None, None, None, one.most_rows)
+        return claimed.ObjectiveClaim(one.name, "UNPROVEN", None, None, None, None, why, count=count)
+    return claimed.ObjectiveClaim(one.name, "UNPROVEN", None, None, None, one.target_s, why)
 
 
 def _step(one: Progress) -> StepResult:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 def check_objectives(runbook: Runbook, problems: Problems) -> None:
     """Check the observers that objectives name, and that the recovery times fit into the tolerable downtime."""
     observers = {one.id for one in runbook.measure.availability}
-    watches = observers | {one.id for one in (*runbook.measure.data, *runbook.measure.recovery_points)}
+    stores = {one.id for one in runbook.measure.data}
+    watches = observers | stores | {one.id for one in runbook.measure.recovery_points}
+    judges = {
+        Limits.INTERVAL: (watches, "'measure'"),
+        Limits.DOWNTIME: (observers, "'measure: availability'"),
+        Limits.LOST_ROWS: (stores, "'measure: data'"),
+    }
     for name, goal in runbook.objectives.items():
-        down = goal.limits is Limits.DOWNTIME
-        known, place = (observers, "'measure: availability'") if down else (watches, "'measure'")
+        known, place = judges[goal.limits]
         for number, seen in enumerate(goal.seen_by):
             if seen not in known:
                 told = f"{name}: nothing under {place} is called {seen!r}; {did_you_mean(seen, known)}"
@@ -47,9 +52,9 @@ def _check_joint(name: str, goal: Target, observers: set[str], problems: Problem
 def _check_downtime(runbook: Runbook, problems: Problems) -> None:
     """Check that MTD = RTO + WRT: the parts must fit into the whole."""
     rto, wrt, mtd = (runbook.objectives.get(name) for name in ("rto", "wrt", "mtd"))
-    if mtd is None or rto is None:
+    if mtd is None or rto is None or mtd.within is None or rto.within is None:
         return
-    parts = rto.within + (wrt.within if wrt is not None else timedelta(0))
+    parts = rto.within + ((wrt.within if wrt is not None else None) or timedelta(0))
     if parts > mtd.within:
         named = "rto + wrt" if wrt is not None else "rto"
         told = (

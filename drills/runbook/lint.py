@@ -99,7 +99,9 @@ def _measure(runbook: Runbook, problems: Problems) -> None:
             )
         for name in ("rto", "downtime"):
             goal = runbook.objectives.get(name)
-            if goal is not None and one.every * _FINE > goal.within and _judges(one, (*goal.seen_by, *goal.joint)):
+            if goal is None or goal.within is None:
+                continue
+            if one.every * _FINE > goal.within and _judges(one, (*goal.seen_by, *goal.joint)):
                 told = f"{one.id}: every must be at most a twentieth of the {name} to judge it; lower it"
                 problems.warn((*where, "every"), told)
         if one.http is not None and one.served_by is None:
@@ -118,7 +120,8 @@ def _objectives(runbook: Runbook, listed: Iterable[Listed], checked: Checked, pr
     cut = any(Evidence.REPLICATION_CUT in found.evidence for found in checked.traits.values())
     planned = _planned(runbook, marks)
     for name, goal in runbook.objectives.items():
-        wanted = [Mark.SERVICE_RESTORED] if goal.limits is Limits.DOWNTIME else [goal.begins, goal.ends]
+        rows, down = goal.limits is Limits.LOST_ROWS, goal.limits is Limits.DOWNTIME
+        wanted = [Mark.RECOVERY_POINT] if rows else [Mark.SERVICE_RESTORED] if down else [goal.begins, goal.ends]
         for mark in wanted:
             missing = _unmarked(mark, runbook, marks) if mark is not None else ""
             missing += planned if missing and mark is Mark.DISASTER else ""
@@ -138,7 +141,7 @@ def _planned(runbook: Runbook, marks: set[Mark | None]) -> str:
     can = [name for name, goal in runbook.objectives.items() if goal.limits is not Limits.INTERVAL]
     if can:
         return f"; without a disaster {' and '.join(can)} can be judged"
-    return "; a planned switchover, which has no disaster, is judged by 'downtime: 30s'"
+    return "; a planned switchover, which has no disaster, is judged by 'downtime: 30s' and 'lost_rows: 0'"
 
 
 def _order(runbook: Runbook, problems: Problems) -> None:

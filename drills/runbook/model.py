@@ -64,22 +64,27 @@ class Parameter(Written):
     help: Text | None = None
 
 
+MOST_LOST: Final = 1_000_000_000
 DOWNTIME: Final = Limits.DOWNTIME.value
 """The objective that limits the downtime by its name."""
+LOST_ROWS: Final = Limits.LOST_ROWS.value
+"""The objective that limits the lost rows by its name."""
 
 
 class Target(Written):
     """Two marks and the longest time between them; ``from`` names the clock that is judged.
 
     ``seen_by`` names the observers of which the worst counts; ``joint`` those that count as one, up only while all
-    of them are. The marks may be left out of ``rto``, ``rpo``, ``wrt`` and ``mtd``, whose short form is a duration.
-    ``downtime``, too, has that short form, and never marks: ``within`` limits the total time the service was down.
+    of them are. The marks may be left out of ``rto``, ``rpo``, ``wrt``, ``mtd`` and ``exposure``, whose short form is a
+    duration. ``downtime``, too, has that short form, and never marks: ``within`` limits the total time the service was
+    down. ``lost_rows`` has no marks either: ``at_most``, in short a number, limits the rows that were lost.
     """
 
     begins: Mark | None = Field(default=None, alias="from")
     ends: Mark | None = Field(default=None, alias="to")
     limits: Limits = Limits.INTERVAL
-    within: Span
+    within: Span | None = None
+    at_most: int | None = Field(default=None, ge=0, le=MOST_LOST)
     seen_by: tuple[Name, ...] = ()
     basis: Basis = Basis.MARKERS
     joint: tuple[Name, ...] = ()
@@ -88,9 +93,26 @@ class Target(Written):
     @classmethod
     def _long_form(cls, value: Any) -> Any:
         if mapping(value) is None:
-            short = ", ".join((*cls.SHORT, DOWNTIME))
+            short = ", ".join((*cls.SHORT, DOWNTIME, LOST_ROWS))
             raise ValueError(f"only {short} have a short form; write a mapping: {{from: MARK, to: MARK, within: 5m}}")
         return value
+
+    @model_validator(mode="after")
+    def _limit(self) -> Target:
+        """Ask for a number of rows where rows are limited, and for a duration everywhere else."""
+        if self.limits is not Limits.LOST_ROWS:
+            if self.at_most is not None:
+                raise ValueError(
+                    f"only {LOST_ROWS} counts rows; write 'within' and a duration in the place of 'at_most'"
+                )
+            if self.within is None:
+                raise ValueError("it has no limit; write 'within' and a duration, such as {within: 5m}")
+            return self
+        if self.within is not None or self.begins is not None or self.ends is not None or self.joint:
+            raise ValueError("lost rows are counted over the whole drill; keep at_most and seen_by, remove the rest")
+        if self.at_most is None:
+            raise ValueError("it has no limit; write the number of rows that may be lost, such as {at_most: 0}")
+        return self
 
     @model_validator(mode="after")
     def _marks(self) -> Target:
@@ -106,6 +128,7 @@ class Target(Written):
         "rpo": (Mark.RECOVERY_POINT, Mark.DISASTER),
         "wrt": (Mark.SERVICE_RESTORED, Mark.WORK_RECOVERED),
         "mtd": (Mark.DISASTER, Mark.WORK_RECOVERED),
+        "exposure": (Mark.SERVICE_RESTORED, Mark.REDUNDANCY_RESTORED),
     }
 
 
@@ -283,6 +306,8 @@ def _long(name: str, goal: object) -> object:
     given = mapping(goal)
     if name == DOWNTIME:
         return {"limits": DOWNTIME, **({"within": goal} if given is None else given)}
+    if name == LOST_ROWS:
+        return {"limits": LOST_ROWS, **({"at_most": goal} if given is None else given)}
     if marks is None:
         return goal
     if given is None:

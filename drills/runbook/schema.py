@@ -8,7 +8,7 @@ from drills import catalog
 from drills.runbook.check_points import TELLS
 from drills.runbook.environment import Environment
 from drills.runbook.fields import Written
-from drills.runbook.model import Do, Runbook
+from drills.runbook.model import LOST_ROWS, Do, Runbook
 from drills.runbook.schema_works import with_fields
 from drills.work import Kind
 
@@ -32,14 +32,23 @@ def runbook_schema() -> dict[str, Json]:
     definitions["End"] = {
         "anyOf": [{"enum": ["keep", "undo"]}, _only("failback", "Name of a runbook beside this one.")]
     }
-    definitions["Target"]["required"] = ["within"]  # rto, rpo, wrt and mtd know their marks, downtime has none
-    definitions["Target"] = {"anyOf": [dict(_DURATION), definitions["Target"]]}
+    _objectives(schema, definitions)
     step = cast("dict[str, dict[str, Json]]", definitions["Step"]["properties"])
     for kind in Kind:
         step[kind.value] = {"enum": list(catalog.names(kind)), "description": f"The {kind.value} this step is."}
     definitions["Step"]["allOf"] = with_fields(definitions)
     _recovery_points(definitions)
     return schema
+
+
+def _objectives(schema: dict[str, Json], definitions: dict[str, dict[str, Json]]) -> None:
+    """Let objectives have their short forms: a duration (their names know their marks), or a number of rows."""
+    whole = definitions["Target"]
+    whole["anyOf"] = [{"required": ["within"]}, {"required": ["at_most"]}]
+    definitions["Target"] = {"anyOf": [dict(_DURATION), whole]}
+    rows: dict[str, Json] = {"type": "integer", "minimum": 0, "description": "How many rows may be lost; mostly 0."}
+    properties = cast("dict[str, dict[str, Json]]", schema["properties"])
+    properties["objectives"]["properties"] = {LOST_ROWS: {"anyOf": [rows, whole]}}
 
 
 def _recovery_points(definitions: dict[str, dict[str, Json]]) -> None:

@@ -32,6 +32,13 @@ class Basis(StrEnum):
     """What a service says its recovery point was: evidence, for where markers cannot reach."""
 
 
+class Unit(StrEnum):
+    """What a figure counts."""
+
+    SECONDS = "s"
+    ROWS = "rows"
+
+
 class Limits(StrEnum):
     """What an objective limits."""
 
@@ -39,6 +46,13 @@ class Limits(StrEnum):
     """The time between two marks."""
     DOWNTIME = "downtime"
     """How long the service was down in all while it was watched; with or without a disaster."""
+    LOST_ROWS = "lost_rows"
+    """How many acknowledged rows the survivor lacks, over all stores; with or without a disaster."""
+
+    @property
+    def unit(self) -> Unit:
+        """What the target counts."""
+        return Unit.ROWS if self is Limits.LOST_ROWS else Unit.SECONDS
 
 
 OBSERVED = frozenset({Mark.RECOVERY_POINT, Mark.SERVICE_RESTORED})
