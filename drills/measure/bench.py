@@ -107,7 +107,7 @@ class Bench:
             return worst([one.span for one in totals]) if totals and not missing else _unwatched(missing)
         if target.begins is Mark.RECOVERY_POINT:
             return self._recovery_point(target)
-        if limits_exposure(target):
+        if limits_exposure(target) and self._sought(Mark.REDUNDANCY_RESTORED):
             return self.exposure(target)
         if target.ends is Mark.SERVICE_RESTORED:
             groups, missing = self.groups(target)
@@ -180,6 +180,10 @@ class Bench:
         """Give the objective that judges the recovery time from the disaster, None without one."""
         wanted = (Mark.DISASTER, Mark.SERVICE_RESTORED)
         return next((one for one in self.question.targets if (one.begins, one.ends) == wanted), None)
+
+    def _sought(self, mark: Mark) -> bool:
+        """Say whether the timeline has a step that was to find this mark, whether it did or not."""
+        return self.moment(mark) is not None or any(step.mark is mark for step in self.question.steps)
 
     def _downtime(self) -> Target | None:
         """Give the objective that limits the downtime, None without one."""

@@ -32,7 +32,7 @@ from drills.measure.phases import UNDETECTED, UNTOLD, Course, phases
 from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Moment, Target
 from drills.measure.rto import ENDLESS
-from drills.measure.verdict import NS, Span, decide, explain, worst
+from drills.measure.verdict import NS, Span, Verdict, decide, explain, worst
 from drills.timeline.marks import Basis, Limits, Mark, Unit
 from drills.timeline.samples import Persona
 
@@ -92,6 +92,7 @@ class _Judge(Bench):
                 *assumptions([one for _, one in shown], losses),
                 *assumed(question),
                 *self._downtime_assumed(),
+                *self._rows_assumed(),
             ),
             warnings=self._warnings(worst_client),
             recovery_points=judged_points(question, self.disaster),
@@ -112,6 +113,15 @@ class _Judge(Bench):
         found = [total.said() for one in wanted for total in self.totals(one)[0] if total.span.high is not None]
         return tuple(dict.fromkeys(found))
 
+    def _rows_assumed(self) -> tuple[str, ...]:
+        """Say what a number of lost rows is a number of."""
+        if not any(one.limits is Limits.LOST_ROWS for one in self.question.targets):
+            return ()
+        acked = sum(1 for ledger in self.question.ledgers for marker in ledger.book.markers if marker.acked)
+        return (
+            f"lost rows are counted among the {acked:,} acknowledged rows of the marker writers, which stand for all",
+        )
+
     def objective(self, target: Target) -> JudgedObjective:
         """Judge one interval between two marks, the downtime in all, or the lost rows."""
         span = self.interval(target)
@@ -121,6 +131,8 @@ class _Judge(Bench):
             why = f"{why} ({self._undetected})"
         if self.question.disaster is not None and self.question.disaster.said and Mark.DISASTER in _ends(target):
             why = f"{why} ({self.question.disaster.said})"
+        if limits_exposure(target) and verdict is Verdict.MISSED:
+            why = "; ".join((why, *(doubt.why for doubt in span.doubts)))
         if target.basis is Basis.RESTORED_POINT:
             why = f"{label(self.question, target.seen_by)}; {why}"
         known = span.high is not None or span.low > 0 or not span.doubts

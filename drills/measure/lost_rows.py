@@ -142,9 +142,7 @@ def _of_another(book: Book, switch: Switch) -> list[Doubt]:
     last = final(book.rounds)
     server = "" if last is None else last.server
     took = {one.primary for one in book.markers if promised(one) and one.sent <= (switch.stopping or 0)}
-    if server and took and "" not in took:
-        same = server in took
-    else:
-        same = not switch.moved
+    named = bool(server and took) and "" not in took
+    same = server in took if named else not switch.moved
     told = f"{book.store}: nothing shows that the rows were read from another server than the one that took them"
     return [Doubt(told, "a switchover, and a reading of the new primary")] if same else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from drills.measure.few import summarize
 from drills.measure.series import ALPHA, Change, Figure, apart, change
 from drills.report import figures
 from drills.report.blocks import Line, Part, Table, Tone, Words
-from drills.report.history import bounds
+from drills.report.history import bounds, figure_document
 from drills.report.past import KINDS_OF_FIGURES, figures_of
 from drills.timeline.marks import Unit
 
@@ -36,7 +36,8 @@ class Pair:
     """One objective, phase or step on both sides.
 
     ``word`` is the answer: ``longer``, ``shorter`` or ``not told apart`` of two single drills, else ``slower``,
-    ``faster`` or ``no claim``; of rows ``more`` and ``fewer``. ``by``: bounds of how much longer the second of two single drills took.
+    ``faster`` or ``no claim``; of rows ``more`` and ``fewer``. ``by``: bounds of how much longer the second of two
+    single drills took, or of how many rows more it lost.
     """
 
     what: str
@@ -145,15 +146,15 @@ def _side(one: Side) -> dict[str, Any]:
 def _pair(one: Pair) -> dict[str, Any]:
     told: dict[str, Any] = {
         "name": one.name,
-        "before": [asdict(each) for each in one.before],
-        "after": [asdict(each) for each in one.after],
+        "before": [figure_document(each) for each in one.before],
+        "after": [figure_document(each) for each in one.after],
         "answer": one.word,
         "why": one.why,
     }
     if one.change is not None:
         told |= {"p_low": one.change.p_low, "p_high": one.change.p_high, "needs": one.change.needs}
     if one.by is not None:
-        told["longer_by"] = asdict(one.by)
+        told["more_by" if one.by.unit is Unit.ROWS else "longer_by"] = figure_document(one.by)
     return told
 
 

@@ -104,13 +104,24 @@ def document(found: History) -> dict[str, Any]:
 def _course(one: Course) -> dict[str, Any]:
     told: dict[str, Any] = {"name": one.name, "n": 0 if one.series is None else len(one.series.points)}
     if one.series is not None:
-        summary = asdict(one.series)
-        told |= {name: summary[name] for name in ("points", "largest", "median", "interval", "confidence")}
+        told |= {"points": [figure_document(each) for each in one.series.points]}
+        told |= {name: figure_document(getattr(one.series, name)) for name in ("largest", "median", "interval")}
+        told |= {"confidence": one.series.confidence}
         told |= {"p90_at_most": one.series.p90_at_most, "needs": list(one.series.needs)}
     if one.misses is not None:
-        targets = {"targets_s": list(one.targets)} if one.unit is Unit.SECONDS else {"targets": list(one.targets)}
-        told |= {"unmeasured": one.unmeasured, "misses": asdict(one.misses), **targets, "unit": one.unit.value}
+        seconds = one.unit is Unit.SECONDS
+        targets: dict[str, Any] = {"targets_s": list(one.targets)}
+        targets = targets if seconds else {"targets": list(one.targets), "unit": one.unit.value}
+        told |= {"unmeasured": one.unmeasured, "misses": asdict(one.misses), **targets}
     return told
+
+
+def figure_document(one: Figure | None) -> dict[str, Any] | None:
+    """Give the JSON form of a figure: its bounds, and its unit where that is not seconds."""
+    if one is None:
+        return None
+    unit = {} if one.unit is Unit.SECONDS else {"unit": one.unit.value}
+    return {"low": one.low, "high": one.high, **unit}
 
 
 # -- text --------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def runbook_schema() -> dict[str, Json]:
     definitions["End"] = {
         "anyOf": [{"enum": ["keep", "undo"]}, _only("failback", "Name of a runbook beside this one.")]
     }
-    _objectives(schema, definitions)
+    _objectives(definitions)
     step = cast("dict[str, dict[str, Json]]", definitions["Step"]["properties"])
     for kind in Kind:
         step[kind.value] = {"enum": list(catalog.names(kind)), "description": f"The {kind.value} this step is."}
@@ -41,14 +41,12 @@ def runbook_schema() -> dict[str, Json]:
     return schema
 
 
-def _objectives(schema: dict[str, Json], definitions: dict[str, dict[str, Json]]) -> None:
+def _objectives(definitions: dict[str, dict[str, Json]]) -> None:
     """Let objectives have their short forms: a duration (their names know their marks), or a number of rows."""
     whole = definitions["Target"]
     whole["anyOf"] = [{"required": ["within"]}, {"required": ["at_most"]}]
-    definitions["Target"] = {"anyOf": [dict(_DURATION), whole]}
-    rows: dict[str, Json] = {"type": "integer", "minimum": 0, "description": "How many rows may be lost; mostly 0."}
-    properties = cast("dict[str, dict[str, Json]]", schema["properties"])
-    properties["objectives"]["properties"] = {LOST_ROWS: {"anyOf": [rows, whole]}}
+    rows: dict[str, Json] = {"type": "integer", "minimum": 0, "description": f"Rows, of {LOST_ROWS} alone; mostly 0."}
+    definitions["Target"] = {"anyOf": [dict(_DURATION), rows, whole]}
 
 
 def _recovery_points(definitions: dict[str, dict[str, Json]]) -> None:

@@ -29,8 +29,8 @@ class CaughtUp(OfServer):
     """Say whether a standby has replayed all that a primary without new writes has written.
 
     It belongs behind the fence and ``sql.writes_refused``. The primary must have said, ``quiet_for`` after its log last
-    grew, that there is nothing more: one that goes on writing never lets this say yes. Both moments are by the primary's
-    own clock, so the servers' clocks need not agree. An idle primary says so each ``wal_sender_timeout / 2`` or
+    grew, that there is nothing more: one that goes on writing never lets this say yes. Both moments are by its own
+    clock, so the servers' clocks need not agree. An idle primary says so each ``wal_sender_timeout / 2`` or
     ``wal_receiver_timeout / 2``, whichever is shorter. ``quiet_for`` must be longer than the longest pause between two
     writes while writes were taken; the markers of the drill keep that pause short.
 
