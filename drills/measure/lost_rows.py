@@ -91,7 +91,7 @@ def counted(book: Book) -> Counted:
         key = (marker.writer, marker.seq)
         if not promised(marker) or key in there:
             continue
-        if marker.ended is not None and marker.ended <= last.started:
+        if compared(marker, last):
             certain.add(key)
         elif not (last.server and marker.primary == last.server):
             open_.add(key)
@@ -112,6 +112,11 @@ def present(book: Book, last: ReadRound) -> set[Key]:
 def promised(marker: Marker) -> bool:
     """Say whether the writer was told that the row stands."""
     return marker.acked is True
+
+
+def compared(marker: Marker, last: ReadRound) -> bool:
+    """Say whether the reading must have found the row: it was acknowledged before the reading began."""
+    return marker.ended is not None and marker.ended <= last.started
 
 
 def _exercised(ledger: Ledger, switch: Switch) -> list[Doubt]:
