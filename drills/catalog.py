@@ -66,6 +66,7 @@ PROBES: Final[dict[str, str]] = {
     "s3.replication_status": "drills.services.s3_points:ReplicationStatus",
     "sql.accepts_writes": "drills.services.sql:AcceptsWrites",
     "sql.caught_up": "drills.services.sql_standby:CaughtUp",
+    "sql.has_standby": "drills.services.sql_standby:HasStandby",
     "sql.query": "drills.services.sql:Query",
     "sql.receiver_stopped": "drills.services.sql:ReceiverStopped",
     "sql.replicating": "drills.services.sql:Replicating",

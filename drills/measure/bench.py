@@ -248,10 +248,13 @@ class Bench:
 
     def _lost_rows(self, target: Target) -> Span:
         """Bound the rows that were lost: those of all stores, or of the named ones, together."""
-        names = {one.header.observer for one in self.question.ledgers}
-        missing = [name for name in target.seen_by if name not in names]
-        if missing:
-            return Span(0, None, (Doubt(f"no markers were written by {', '.join(missing)}", "a marker writer"),))
+        named, names = target.seen_by, {one.header.observer for one in self.question.ledgers}
+        missing = dict.fromkeys((*named, *(one for one in self.question.unwritten if not named)))
+        absent = [name for name in missing if name not in names]
+        if absent:
+            return Span(
+                0, None, (Doubt(f"no markers of {', '.join(absent)} are there", "the evidence of every store"),)
+            )
         wanted = [one for one in self.question.ledgers if not target.seen_by or one.header.observer in target.seen_by]
         if not wanted:
             return Span(0, None, (NO_MARKERS,))
@@ -271,7 +274,7 @@ class Bench:
             begin = self.question.moved
         if begin is None:
             return Span(0, None, doubts)
-        return exposed(begin, self.moment(Mark.REDUNDANCY_RESTORED), self.question.until)
+        return exposed(begin, self.moment(Mark.REDUNDANCY_RESTORED), self.question.until, slept(self.question))
 
     def _recovery_point(self, target: Target) -> Span:
         """Bound the data lost: the worst store, or the restored point where markers cannot reach."""

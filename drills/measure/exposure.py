@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drills.durations import measured
+from drills.measure.evidence import Bracket
 from drills.measure.judgement import JudgedExposure
 from drills.measure.recovery import between
 from drills.measure.verdict import NS, Doubt, Span
 from drills.timeline.marks import Mark
 
 if TYPE_CHECKING:
-    from drills.measure.evidence import Bracket
+    from collections.abc import Sequence
+
     from drills.measure.question import Target
 
 ENDS = (Mark.SERVICE_RESTORED, Mark.REDUNDANCY_RESTORED)
@@ -23,13 +25,14 @@ def limits_exposure(target: Target) -> bool:
     return (target.begins, target.ends) == ENDS
 
 
-def exposed(begin: Bracket, end: Bracket | None, until: int) -> Span:
+def exposed(begin: Bracket, end: Bracket | None, until: int, doubts: Sequence[Doubt] = ()) -> Span:
     """Bound the exposure; where redundancy was never shown to be back it lasted at least until the drill's end."""
     if end is not None:
-        return between(begin, end)
+        first = max(end.earliest, min(begin.earliest, end.latest))  # what was back all the while has no beginning
+        return between(begin, Bracket(first, end.latest), doubts)
     low = max(0, until - begin.latest)
     told = f"redundancy was not restored: exposed until the drill's end, at least {measured(low / NS)}"
-    return Span(low, None, (Doubt(told, f"a step that marks {Mark.REDUNDANCY_RESTORED.value}"),))
+    return Span(low, None, (Doubt(told, f"a step that marks {Mark.REDUNDANCY_RESTORED.value}"), *doubts))
 
 
 def answer_exposure(span: Span) -> JudgedExposure:

@@ -188,14 +188,14 @@ def _objective(one: Facts) -> ObjectiveClaim:
         _text(one, "why"),
         _text(one, "decided_by"),
         tuple(map(_clock, _records(one, "clocks"))),
-        _counted(one),
+        _limited(one),
     )
 
 
-def _counted(one: Facts) -> CountClaim | None:
+def _limited(one: Facts) -> CountClaim | None:
     if one.get("unit") != Unit.ROWS.value:
         return None
-    return CountClaim(_whole(one, "low"), _whole(one, "best"), _whole(one, "high"), _whole(one, "target"))
+    return CountClaim(_counted(one, "low"), _counted(one, "best"), _counted(one, "high"), _counted(one, "target"))
 
 
 def _exposure(one: Facts | None) -> ExposureClaim | None:
@@ -289,11 +289,6 @@ def _number(one: Facts, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def _whole(one: Facts, name: str) -> int | None:
-    value = _number(one, name)
-    return None if value is None else int(value)
 
 
 def _count(one: Facts, name: str) -> int:

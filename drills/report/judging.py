@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from drills.clock import Stamp
     from drills.engine.plan import Step
-    from drills.engine.progress import Progress
     from drills.engine.state import State
 
 TRAFFIC = ("route53.", "dns.", "globalaccelerator.", "cloudfront.", "arc.", "elbv2.")

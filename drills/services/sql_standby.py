@@ -1,4 +1,4 @@
-"""Ask a PostgreSQL standby whether a planned switchover may take place: whether it holds all that its primary wrote."""
+"""Ask PostgreSQL what a planned switchover stands on: a standby that holds everything, and a primary that has one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ SELECT pg_is_in_recovery(), receiver.status,
        coalesce(pg_last_wal_replay_lsn() >= receiver.latest_end_lsn, false),
        extract(epoch FROM receiver.last_msg_send_time - receiver.latest_end_time)::float8
   FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver AS receiver ON true
+"""
+
+
+_STANDBYS = """
+SELECT pg_is_in_recovery(), count(sender.pid),
+       min(extract(epoch FROM coalesce(sender.replay_lag, interval '0')))::float8
+  FROM (SELECT 1) AS one LEFT JOIN pg_stat_replication AS sender
+    ON sender.state = 'streaming' AND sender.replay_lsn IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM pg_replication_slots AS slot
+                    WHERE slot.active_pid = sender.pid AND slot.slot_type = 'logical')
 """
 
 
@@ -68,3 +78,42 @@ class CaughtUp(OfServer):
         quiet, limit_s = max(float(quiet_s), 0.0), self.quiet_for.total_seconds()
         told = f"all is replayed, and the primary's log has been quiet for {show(quiet)}; {show(limit_s)} is asked for"
         return Observation(ok=quiet >= limit_s, detail=told, value=Facts(quiet_s=quiet))
+
+
+class HasStandby(OfServer):
+    """Say whether a primary has a standby that follows it, at most ``at_most`` behind: whether it is redundant.
+
+    Asked of the primary, which always knows: a backup under way and a logical subscriber are no standby. The user
+    must be allowed to see ``pg_stat_replication`` (``pg_monitor``).
+
+    .. code-block:: yaml
+
+        probe: sql.has_standby
+        with:
+          dsn: secretsmanager:orders/dsn
+          at_most: 5s
+    """
+
+    name: ClassVar[str] = "sql.has_standby"
+
+    dsn: str = Field(
+        min_length=1,
+        description="Address of the primary, or a reference to a secret.",
+        json_schema_extra={"secret": True},
+    )
+    at_most: Duration = Field(description="The largest lag that is accepted.")
+
+    def observe(self, aws: Aws) -> Observation:
+        """Ask the primary once."""
+        row = ask(aws, self.dsn, _STANDBYS)
+        if isinstance(row, Observation):
+            return row
+        recovering, count, lag = row
+        if recovering:
+            return Observation(ok=False, detail="the server is in recovery: it is no primary")
+        if not count:
+            return Observation(ok=False, detail="no standby follows the primary")
+        lag_s, limit_s = float(lag), self.at_most.total_seconds()
+        told = f"{count} {'standby follows' if count == 1 else 'standbys follow'} the primary, {show(lag_s)} behind"
+        detail = f"{told}; {show(limit_s)} is accepted"
+        return Observation(ok=lag_s <= limit_s, detail=detail, value=Facts(standbys=count, lag_s=lag_s))
