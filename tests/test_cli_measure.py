@@ -181,6 +181,15 @@ def test_an_endpoint_that_was_never_up_is_an_outage_without_a_beginning(tmp_path
     assert all(len(line) <= 80 for line in ran.stdout.splitlines()[2:]), "a summary wider than a terminal"
 
 
+def test_the_trouble_of_one_endpoint_is_not_told_of_another(tmp_path: Path) -> None:
+    words = ("env:DRILLS_TEST_NOPE", "http://127.0.0.1:9/", "--for", "1s", "--stable-for", "500ms")
+    ran = drills(tmp_path, "measure", *words, "--output", "json")
+    wrong, down = json.loads(ran.stdout)["endpoints"]
+    assert "DRILLS_TEST_NOPE" in wrong["trouble"]
+    assert (wrong["measured"], down["measured"], down["trouble"]) == (False, True, "")
+    assert ran.returncode == 1, "an outage was seen, at the other one"
+
+
 def test_a_prober_that_dies_is_told_and_never_counts_as_no_outage(tmp_path: Path) -> None:
     with Service() as service, measuring(tmp_path, service.url, "--stable-for", "1s") as (process, live):
         (prober,) = children(process.pid)

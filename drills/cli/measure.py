@@ -163,22 +163,37 @@ def _tell(endpoints: list[Endpoint], settings: dict[str, float], output: str) ->
 def _watch(jobs: list[ProbeJob], folder: Path, for_s: float, out: TextIO) -> list[Endpoint]:
     """Start the probers, tell what happens until the time is over or somebody ends it, and give what they saw."""
     from drills.observe.start import Observers
+    from drills.report.outages import Endpoint
 
     observers = Observers()
-    try:
-        started = observers.start(jobs, folder)
-    except Refused as error:
-        from drills.report.outages import Endpoint
+    started = _started(observers, jobs, folder)
+    found = [one if isinstance(one, str) else _Watch(job, one) for job, one in zip(jobs, started, strict=True)]
+    watches = [one for one in found if isinstance(one, _Watch)]
+    killed: set[str] = set()
+    if watches:
+        try:
+            with _Told() as told:
+                names = ", ".join(one.job.url for one in watches)
+                paint.put(out, f"watching {names} for {show(for_s)}; Ctrl-C ends it\n")
+                _follow(watches, observers, for_s, told, out)
+        finally:
+            killed = set(observers.stop([one.watching for one in watches]))
+    return [
+        one.summary(killed=one.watching.observer in killed)
+        if isinstance(one, _Watch)
+        else Endpoint(job.url, None, None, trouble=one)
+        for job, one in zip(jobs, found, strict=True)
+    ]
 
-        return [Endpoint(job.url, None, None, trouble=str(error)) for job in jobs]
-    watches = [_Watch(job, watching) for job, watching in zip(jobs, started, strict=True)]
+
+def _started(observers: Observers, jobs: list[ProbeJob], folder: Path) -> list[Watching | str]:
+    """Start all probers at once; when one cannot begin, one by one, with what is wrong in the place of that one."""
     try:
-        with _Told() as told:
-            paint.put(out, f"watching {', '.join(job.url for job in jobs)} for {show(for_s)}; Ctrl-C ends it\n")
-            _follow(watches, observers, for_s, told, out)
-    finally:
-        killed = set(observers.stop(started))
-    return [one.summary(killed=one.watching.observer in killed) for one in watches]
+        return [*observers.start(jobs, folder)]
+    except Refused as error:
+        if len(jobs) == 1:
+            return [str(error)]
+    return [one for job in jobs for one in _started(observers, [job], folder)]
 
 
 class _Told:
