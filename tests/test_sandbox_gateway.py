@@ -107,6 +107,22 @@ def test_sizes_outside_the_limits_are_refused(world: Booted) -> None:
     assert refusal(scaling.update_auto_scaling_group, **size, MinSize=9) == ("ValidationError", 400)
 
 
+def test_an_instance_that_no_group_manages_has_no_health_to_set_and_is_not_marked(world: Booted) -> None:
+    scaling, group = client(world, "autoscaling"), {"AutoScalingGroupName": world.sites["east"].asg}
+
+    def health() -> dict[str, str]:
+        (found,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[*group.values()])["AutoScalingGroups"]
+        return {one["InstanceId"]: one["HealthStatus"] for one in found["Instances"]}
+
+    eventually(lambda: set(health().values()) == {"Healthy"})
+    name = min(health())
+    scaling.detach_instances(InstanceIds=[name], ShouldDecrementDesiredCapacity=True, **group)
+    unwell = {"InstanceId": name, "HealthStatus": "Unhealthy"}
+    assert refusal(scaling.set_instance_health, **unwell) == ("ValidationError", 400)
+    scaling.attach_instances(InstanceIds=[name], **group)
+    eventually(lambda: health().get(name) == "Healthy")
+
+
 def test_a_throttle_is_retried_by_botocore_and_ends_by_itself(world: Booted) -> None:
     lifecycle.set_fault(world, FaultRule("t", FaultKind.THROTTLE, service="rds", times=2))
     assert refusal(client(world, "rds").describe_db_instances) == ("ThrottlingException", 400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from drills.sandbox.operations import not_simulated, op
@@ -50,11 +51,19 @@ def update_auto_scaling_group(visit: Visit) -> Reply:
 
 @op("autoscaling", "SetInstanceHealth")
 def set_instance_health(visit: Visit) -> Reply:
-    """Remember who was declared unhealthy: such an instance is replaced although its application listens."""
+    """Remember who was declared unhealthy: such an instance is replaced although its application listens.
+
+    One that no group manages has no health, as in AWS; moto breaks on it. A call that moto refuses leaves no mark.
+    """
     parameters = visit.call.parameters()
+    instance = str(parameters.get("InstanceId", ""))
+    groups = visit.backend("autoscaling").autoscaling_groups.values()
+    if not any(state.instance.id == instance for group in groups for state in group.instance_states):
+        raise _invalid(f"Instance Id not found - No managed instance found for instance ID: {instance}")
     reply = visit.forward()
+    if reply.status >= HTTPStatus.BAD_REQUEST:
+        return reply
     for site in visit.world.sites.values():
-        instance = str(parameters.get("InstanceId", ""))
         if (site.account, site.region) == (visit.account, visit.region) and instance in site.started:
             mark = site.condemned.add if parameters.get("HealthStatus") == "Unhealthy" else site.condemned.discard
             mark(instance)
