@@ -11,7 +11,8 @@ from dns_world import RESOLVER, SPARE, Manner, Tree, tree
 from observe_world import Service, clock, free_port, mono, wait_until
 
 from drills.errors import Refused
-from drills.observe.authority import Authority, Chosen
+from drills.observe.authority import Authority
+from drills.observe.chosen import Chosen
 from drills.observe.job import ProbeJob
 from drills.observe.names import NameRefused, NameUnanswered, NameUnfound, names_for
 from drills.observe.start import Observers
@@ -118,6 +119,31 @@ def test_what_dns_says_decides_what_a_sample_may_be_taken_for() -> None:
 def test_what_can_be_the_name_of_nobody_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(Refused, match=r"'www\.\.test' can be the name of no host: A DNS label is empty"):
         asyncio.run(names_for(ProbeJob("a", "dns://www..test", "")).prepare("www..test"))
+
+
+def test_servers_that_nobody_can_find_are_looked_for_less_and_less_often() -> None:
+    with tree() as at:
+        at.point(f"{HOST}.", "127.0.0.7")
+        at.parent.manner = Manner.REFUSES
+
+        async def ask(times: int) -> tuple[int, list[str]]:
+            names = authority(at)
+            for _ in range(times):
+                with pytest.raises(NameUnfound, match="cannot be found"):
+                    await names.addresses(HOST)
+            asked = len(at.walker.asked)
+            at.parent.manner = Manner.ANSWERS
+            at.walker.kept.clear()
+            for _ in range(200):
+                try:
+                    return asked, list(await names.addresses(HOST))
+                except NameUnfound:
+                    await asyncio.sleep(0.05)
+            return asked, []
+
+        asked, found = asyncio.run(ask(300))
+        assert asked < 100, "a look at each request is a flood of questions"
+        assert found == ["127.0.0.7"]
 
 
 def test_servers_that_moved_are_found_again_once_the_old_ones_fail(monkeypatch: pytest.MonkeyPatch) -> None:

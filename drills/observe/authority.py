@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from drills.clock import NS
-from drills.errors import Refused
-from drills.observe.names import BY_SYSTEM, DNS_PORT, OTHERWISE, NameRefused, NameUnanswered, NameUnfound, System
+from drills.observe.names import DNS_PORT, NameRefused, NameUnanswered, NameUnfound
 from drills.observe.process import now
 
 if TYPE_CHECKING:
@@ -26,21 +25,31 @@ if TYPE_CHECKING:
 
     from drills.observe.names import Names
 
+T = TypeVar("T")
 _FIND_S = 4.0
 """A zone and its servers are found within this time, or not."""
 _FIND_AGAIN_NS = 600 * NS
 _NOT_SOONER_NS = 5 * NS
 """Servers that fail are looked for again at most this often, and are asked last for so long."""
+_PAUSE_NS = NS // 4
+"""So long nobody looks for a zone again after the first look that found none; doubled each time, up to the above."""
 _TRY_S = 0.25
 """A server that is silent for this long, or for a quarter of the timeout, is passed over."""
-_PREPARE_S = 6.0
+PREPARE_S = 6.0
 """How long the first look at a name may take, before anything is measured."""
-_COMPARE_S = 1.0
-"""How long the system's resolver is waited for, only to compare what it says."""
 _MOST_ALIASES = 8
 _MOST_SERVERS = 13
 _MOST_ZONES = 100
 _PASSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """A look for a zone that found none: what was said, how long the pause after it is, and until when."""
+
+    why: str
+    pause: int
+    until: int
 
 
 @dataclass(slots=True)
@@ -77,10 +86,11 @@ class Authority:
         self._port = port
         self._zones: dict[Name, _Zone] = {}
         self._finding: dict[Name, asyncio.Task[_Zone]] = {}
+        self._missed: dict[Name, _Missed] = {}
 
     async def prepare(self, host: str) -> None:
         """Find the servers of ``host``; who cannot be found now is looked for again by the first request."""
-        await _outcome(self, host, _PREPARE_S)
+        await outcome(self, host, PREPARE_S)
 
     @property
     def zones(self) -> Sequence[str]:
@@ -168,10 +178,16 @@ class Authority:
         return response if response.flags & AA else "an answer without authority"
 
     async def _zone(self, name: Name) -> _Zone:
-        """Give what is known of a name's zone, or wait for it a while."""
+        """Give what is known of a name's zone, or wait for it a while.
+
+        In the pause after a look that found none this is unknown, whatever was said then: it may have changed since.
+        """
         known = self._zones.get(name)
         if known is not None:
             return known
+        missed = self._missed.get(name)
+        if missed is not None and now() < missed.until:
+            raise NameUnfound(missed.why)
         task = self._find(name)
         try:
             async with asyncio.timeout(self._find_within_s):
@@ -197,11 +213,15 @@ class Authority:
 
     def _keep(self, name: Name, done: asyncio.Task[_Zone]) -> None:
         self._finding.pop(name, None)
-        if not done.cancelled() and done.exception() is None:
-            self._zones.pop(name, None)
-            if len(self._zones) >= _MOST_ZONES:
-                self._zones.pop(next(iter(self._zones)))
-            self._zones[name] = done.result()
+        if done.cancelled():
+            return
+        missed = self._missed.pop(name, None)
+        error = done.exception()
+        if error is None:
+            _put(self._zones, name, done.result())
+        else:
+            pause = _PAUSE_NS if missed is None else min(2 * missed.pause, _NOT_SOONER_NS)
+            _put(self._missed, name, _Missed(str(error), pause, now() + pause))
 
     async def _found(self, name: Name) -> _Zone:
         """Walk up to the head of the name's zone and give its servers."""
@@ -238,68 +258,15 @@ class Authority:
         return ()
 
 
-class Chosen:
-    """What a fresh client without a ``resolver`` asks: the authoritative servers, or the system where they can't serve.
-
-    Decided once, before the first request, so that one run is measured in one way: the system is asked where it knows
-    a name that the authoritative servers do not give (a private zone, a file of hosts, a network that lets no DNS
-    out). ``note`` says so.
-    """
-
-    def __init__(self, authority: Authority) -> None:
-        self.note = ""
-        self.authority = authority
-        self._system = System()
-        self._asks: Names = authority
-
-    @property
-    def ttl_s(self) -> float | None:
-        """The largest TTL seen so far."""
-        return self._asks.ttl_s
-
-    async def prepare(self, host: str) -> None:
-        """Find the servers of ``host`` and decide who is asked about it from now on; takes a few seconds at most.
-
-        Raises ``Refused`` when nothing can be called so.
-        """
-        if _is_here(host):
-            return
-        _refuse_unnamable(host)
-        system = asyncio.create_task(_outcome(self._system, host, _PREPARE_S))
-        theirs = await _outcome(self.authority, host, _PREPARE_S)
-        await asyncio.wait({system}, timeout=_PREPARE_S if isinstance(theirs, str) else _COMPARE_S)
-        known = system.result() if system.done() else "no answer yet"
-        if isinstance(theirs, str):
-            if not isinstance(known, str):
-                self._asks = self._system
-                self.note = f"{BY_SYSTEM}, which may cache: {theirs}"
-            return
-        self.note = f"names are asked of the servers of {', '.join(self.authority.zones)}"
-        if not isinstance(known, str) and not theirs & known:
-            told = f"{', '.join(sorted(known))}, not {', '.join(sorted(theirs))}"
-            self.note = f"{OTHERWISE} {told}; if its answers are meant, name it by resolver: HOST"
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        """Ask as was decided."""
-        return ("127.0.0.1",) if _is_here(host) else await self._asks.addresses(host)
+def _put(table: dict[Name, T], name: Name, one: T) -> None:
+    """Keep one thing of a name, as the newest, and no more than so many."""
+    table.pop(name, None)
+    if len(table) >= _MOST_ZONES:
+        table.pop(next(iter(table)))
+    table[name] = one
 
 
-def _is_here(host: str) -> bool:
-    """Say whether a name means this host and is never asked of a server (RFC 6761)."""
-    return host == "localhost" or host.endswith(".localhost")
-
-
-def _refuse_unnamable(host: str) -> None:
-    from dns.exception import DNSException
-    from dns.name import from_text
-
-    try:
-        from_text(host)
-    except DNSException as error:
-        raise Refused(f"{host!r} can be the name of no host: {error}") from error
-
-
-async def _outcome(names: Names, host: str, within_s: float) -> frozenset[str] | str:
+async def outcome(names: Names, host: str, within_s: float) -> frozenset[str] | str:
     """Give the addresses, or why there are none."""
     try:
         async with asyncio.timeout(within_s):

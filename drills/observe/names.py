@@ -154,7 +154,8 @@ def names_for(job: ProbeJob) -> Names:
     if job.persona is Persona.DIRECT and job.resolver is None:
         return System()
     if job.resolver is None and not caches:
-        from drills.observe.authority import Authority, Chosen
+        from drills.observe.authority import Authority
+        from drills.observe.chosen import Chosen
 
         # Where the walk begins may be said for a network in which the system's resolver leads nowhere.
         return Chosen(Authority(_resolver(job, job.walk_from, _WALK_S), job.timeout_s, job.dns_port))
