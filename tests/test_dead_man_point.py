@@ -114,8 +114,8 @@ def test_what_holds_authority_is_disarmed_and_what_is_left_moves_beyond_the_dead
     assert len(stands(world)) == 2
     drill.enter()
     left = stands(world)
-    assert list(left) == [name_of("a-drill", "old", 1)]
-    assert left[name_of("a-drill", "old", 1)].timestamp() * NS > expiry.deadline_ns(drill.state)
+    assert list(left) == [name_of("a-drill", "old")]
+    assert left[name_of("a-drill", "old")].timestamp() * NS > expiry.deadline_ns(drill.state)
     assert drill.said(ev.Disarmed) == ["new"]
     moved = next(one for one in reversed(drill.told) if isinstance(one, ev.Armed))
     assert (moved.step, moved.at_ns > expiry.deadline_ns(drill.state)) == ("old", True)
@@ -131,12 +131,12 @@ def test_what_holds_authority_is_disarmed_and_what_is_left_moves_beyond_the_dead
 def test_a_schedule_that_cannot_be_moved_refuses_the_point_of_no_return(world: World) -> None:
     drill = Drill(world)
     drill.begin("old", "new")
-    world.client("scheduler").delete_schedule(Name=name_of("a-drill", "old", 1))
+    world.client("scheduler").delete_schedule(Name=name_of("a-drill", "old"))
     with pytest.raises(Rejected, match="nothing was changed: the dead man of old has fired"):
         drill.enter()
     # What was disarmed for it is armed again, and what has fired is not.
     drill.man.refused(drill.plan.step("promote"))
-    assert list(stands(world)) == [name_of("a-drill", "new", 1)]
+    assert list(stands(world)) == [name_of("a-drill", "new")]
     clear(world)
 
 
@@ -161,7 +161,7 @@ def test_a_point_that_is_entered_while_schedules_are_renewed_is_not_armed_again(
     drill.man.close()
     renewing.join()
     entering.join()
-    assert list(stands(world)) == [name_of("a-drill", "old", 1)]
+    assert list(stands(world)) == [name_of("a-drill", "old")]
     clear(world)
 
 
@@ -171,7 +171,7 @@ def test_after_a_point_that_was_refused_everything_is_armed_as_before(world: Wor
     drill.enter()
     drill.man.refused(drill.plan.step("promote"))
     drill.tell(ev.Ended("promote", ev.Outcome.FAILED, "AWS said no"))
-    assert set(stands(world)) == {name_of("a-drill", name, 1) for name in ("old", "new")}
+    assert set(stands(world)) == {name_of("a-drill", name) for name in ("old", "new")}
     assert drill.said(ev.Armed) == ["old", "new", "old", "new"]  # moved beyond the deadline, and armed again
     assert {one.step.id for one in drill.state.may_be_armed()} == {"old", "new"}
     clear(world)
@@ -196,7 +196,7 @@ def test_a_point_whose_answer_is_not_known_arms_nothing_again(world: World) -> N
     drill.enter()
     drill.tell(ev.Ended("promote", ev.Outcome.UNKNOWN, "nobody answered"))
     drill.man.refused(drill.plan.step("promote"))
-    assert list(stands(world)) == [name_of("a-drill", "old", 1)]
+    assert list(stands(world)) == [name_of("a-drill", "old")]
     clear(world)
 
 

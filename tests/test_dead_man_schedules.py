@@ -28,7 +28,7 @@ from drills.services.autoscaling import SetCapacity
 from drills.testing import plan, step
 from drills.timeline import events as ev
 from drills.timeline.facts import Before, Facts
-from drills.work import Kind
+from drills.work import Kind, UndoCall
 
 if TYPE_CHECKING:
     from drills.engine.plan import Step
@@ -142,7 +142,7 @@ def test_a_schedule_that_has_fired_keeps_the_point_of_no_return_from_being_enter
     one, _ = man(world, pinned, told)
     first = pinned.step("scale")
     one.before(first, SetCapacity.model_validate(dict(first.params)), Before(min=1, desired=1, max=4))
-    name = name_of("a-drill", "scale", 1)
+    name = name_of("a-drill", "scale")
     assert schedules(world) == [name]
     found: dict[str, Any] = world.client("scheduler").get_schedule(Name=name)
     assert found["Target"]["Arn"] == "arn:aws:scheduler:::aws-sdk:autoscaling:updateAutoScalingGroup"
@@ -177,7 +177,7 @@ def test_what_cannot_be_disarmed_is_owed_and_told_with_the_command(world: World)
     one, state = man(world, gone, told)
     one.disarm(pinned.step("scale"))
     assert isinstance(told[-1], ev.DisarmFailed)
-    name = name_of("a-drill", "scale", 1)
+    name = name_of("a-drill", "scale")
     command = f"aws scheduler delete-schedule --region us-east-1 --group-name default --name {name}"
     assert told[-1].by_hand == (command,)
     assert ending(state, ()) is Ending.UNDO_INCOMPLETE
@@ -189,8 +189,24 @@ def test_a_step_in_another_account_than_the_role_has_no_dead_man(world: World) -
     assert pinned.step("scale").unarmed.startswith("the schedules' role is of account 999988887777")
 
 
+class Twice(SetCapacity):
+    """An action whose undo is two calls."""
+
+    def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
+        return super().undo_calls(before) * 2
+
+
+def test_a_change_that_several_calls_undo_is_not_begun_for_it_has_no_dead_man(world: World) -> None:
+    pinned = made(world, scale(world))
+    first = pinned.step("scale")
+    one, _ = man(world, pinned, [])
+    with pytest.raises(Rejected, match=r"nothing was changed: .*its undo is 2 calls, .*: it has no dead man"):
+        one.before(first, Twice.model_validate(dict(first.params)), Before(min=1, desired=1, max=4))
+    assert schedules(world) == []
+
+
 def test_names_are_told_apart_and_fit_what_scheduler_takes() -> None:
-    names = {name_of("d" * 80, "s" * 80, 1), name_of("d" * 81, "s" * 80, 1), name_of("d.é/x", "a b", 1)}
+    names = {name_of("d" * 80, "s" * 80), name_of("d" * 81, "s" * 80), name_of("d.é/x", "a b")}
     assert len(names) == 3
     for name in names:
         assert name.startswith("drills-")

@@ -1,9 +1,10 @@
 """The dead man: schedules in AWS that take a drill's changes back when nobody drives it any more.
 
-Before a change is made, EventBridge Scheduler is given its undo as one-time schedules ``dead_man`` ahead; while the
-drill lives they are moved on, and at its end deleted. A universal target calls the API of the schedule's own region
-(EventBridge Scheduler user guide), so a schedule stands where the step acts; only Route 53, which has no region, is
-left to the home region. Names follow from the drill and the step: what was armed and never written down is found.
+Before a change is made, EventBridge Scheduler is given its undo as a one-time schedule ``dead_man`` ahead; while the
+drill lives it is moved on, and at its end deleted. It makes one call: a change that several calls undo is refused, for
+no schedule keeps their order. A universal target calls the API of the schedule's own region (EventBridge Scheduler
+user guide), so a schedule stands where the step acts; only Route 53, which has no region, is left to the home region.
+Names follow from the drill and the step: what was armed and never written down is found.
 
 Before the point of no return is entered, the schedules of what holds authority from then on are deleted: fences and
 isolations, and what the new primary stands on. What is left moves beyond the drill's deadline, at which the drill
@@ -54,7 +55,7 @@ class DeadMan:
         """Step -> the request of its schedule, as it was last sent."""
         self._told: set[str] = set()
         self._unsure: set[str] = set()
-        """Names of schedules that an earlier process may have made, and did not write down."""
+        """Steps whose schedule an earlier process may have made, and did not write down."""
         self._fired: set[str] = set()
         self._past = state.past_return
         self._stopped = threading.Event()
@@ -66,10 +67,10 @@ class DeadMan:
         with self._lock:
             self._past = self._state.past_return
             for one in self._state.may_be_armed():
-                if one.owed and one.before is not None and not self._lays_down(one.step):
-                    found = self._requests(one.step, self._calls(one.step, one.before))
-                    self._armed |= found
-                    self._unsure |= set(found) if one.step.id not in self._state.schedules.armed else set()
+                call = self._call(one) if one.owed and not self._lays_down(one.step) else None
+                if call is not None:
+                    self._armed[one.step.id] = self._request(one.step, call)
+                    self._unsure |= {one.step.id} - self._state.schedules.armed.keys()
         threading.Thread(target=self._renew_all, daemon=True, name="dead-man").start()
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ class DeadMan:
             raise Rejected(f"not begun, nothing was changed: {short}")
         if self._man is not None and step.armed and not self._lays_down(step) and isinstance(work, Expressible):
             try:
-                self._arm(step, work.undo_calls(before))
+                self._arm(step, _only(work.undo_calls(before)))
             except WorkError as error:
                 told = f"{step.id}: not begun, nothing was changed: its dead man could not be armed: {error}"
                 raise (Rejected(told) if isinstance(error, Rejected) else Busy(told)) from error
@@ -97,22 +98,20 @@ class DeadMan:
         """Say whether a step has no dead man because the point of no return is, or is being, passed."""
         return self._past and self._state.plan.lays_down(step)
 
-    def _arm(self, step: Step, calls: tuple[UndoCall, ...]) -> None:
-        if not calls:
+    def _arm(self, step: Step, call: UndoCall | None) -> None:
+        if call is None:
             return
         place = self._place(step)
         with self._lock:
             if self._lays_down(step):
                 return  # the point of no return was entered beside it
             at_ns = self._ahead_ns()
-            requests = self._requests(step, calls)
-            client = self._client(place)
-            for request in requests.values():
-                schedule.make(client, request, at_ns)
-            self._armed |= requests
-            self._unsure -= set(requests)
+            request = self._request(step, call)
+            schedule.make(self._client(place), request, at_ns)
+            self._armed[step.id] = request
+            self._unsure.discard(step.id)
             self._fired.discard(step.id)
-        self._tell(ev.Armed(step.id, tuple(requests), place.account, place.region, at_ns))
+        self._tell(ev.Armed(step.id, (self._name(step),), place.account, place.region, at_ns))
 
     def _enter(self, point: Step) -> None:
         failed = [*expiry.too_early(self._state)]
@@ -133,19 +132,19 @@ class DeadMan:
 
     def _moved(self, step: Step) -> str:
         """Move a step's schedule beyond the deadline; say what keeps it from that, empty when nothing does."""
-        names = tuple(name for name in self._names(step) if name in self._armed)
+        request = self._armed.get(step.id)
+        if request is None:
+            return ""
         at_ns, place = self._ahead_ns(), self._place(step)
         try:
-            for name in names:
-                schedule.move(self._client(place), self._armed[name], at_ns)
+            schedule.move(self._client(place), request, at_ns)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it may fire before the drill has ended
             if not (isinstance(error, Rejected) and schedule.NOT_FOUND in str(error)):
                 until = expiry.clock(expiry.deadline_ns(self._state))
                 return f"the dead man of {step.id} could not be moved beyond the drill's deadline ({until}): {error}"
             self._gone(step)
         else:
-            if names:
-                self._tell(ev.Armed(step.id, names, place.account, place.region, at_ns))
+            self._tell(ev.Armed(step.id, (self._name(step),), place.account, place.region, at_ns))
         return ""
 
     def refused(self, point: Step) -> None:
@@ -163,16 +162,16 @@ class DeadMan:
     def _arm_again(self) -> None:
         for one in self._state.progress.values():
             if one.owed and one.step.armed and one.before is not None and one.step.id in self._state.schedules.disarmed:
-                self._armed_again(one, one.before)
+                self._armed_again(one)
 
-    def _armed_again(self, one: Progress, before: Before) -> None:
+    def _armed_again(self, one: Progress) -> None:
         step = one.step
         if step.id in self._fired | self._state.schedules.fired:
             return
         try:
-            calls = self._calls(step, before)
-            self._arm(step, calls)
-            why = "" if calls else "what undoes it is not known any more"
+            call = self._call(one)
+            self._arm(step, call)
+            why = "" if call is not None else "what undoes it is not known any more"
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody watches it, and that is said
             why = str(error)
         if why and step.id not in self._told:
@@ -201,15 +200,13 @@ class DeadMan:
             self._past = False
         return decide.phase(self._state) is Phase.STEPS
 
-    def _move(self, step: Step, request: dict[str, Any]) -> None:
-        schedule.move(self._client(self._place(step)), request, self._ahead_ns())
-
     def _renew(self, step: Step) -> None:
         with self._lock:
-            mine = [self._armed[name] for name in self._names(step) if name in self._armed]
+            request = self._armed.get(step.id)
+            if request is None:
+                return
             try:
-                for request in mine:
-                    self._move(step, request)
+                schedule.move(self._client(self._place(step)), request, self._ahead_ns())
             except Rejected as error:
                 if schedule.NOT_FOUND in str(error):
                     self._gone(step)
@@ -218,13 +215,13 @@ class DeadMan:
             except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not moved on, and that is said
                 self._say(step, error)
             else:
-                self._told -= {step.id} if mine else set()
+                self._told.discard(step.id)
 
     def _gone(self, step: Step) -> None:
         """Tell that a schedule is gone while the drill lives: its change was taken back, or somebody deleted it."""
-        names = {name for name in self._names(step) if self._armed.pop(name, None) is not None}
-        if names & self._unsure:
-            self._unsure -= names  # it was never made
+        self._armed.pop(step.id, None)
+        if step.id in self._unsure:
+            self._unsure.discard(step.id)  # it was never made
             return
         self._fired.add(step.id)
         self._tell(ev.Disarmed(step.id, "its schedule is gone: it has fired, or somebody deleted it", fired=True))
@@ -238,7 +235,7 @@ class DeadMan:
     # -- at the end ----------------------------------------------------------------------------------------
 
     def disarm(self, step: Step) -> None:
-        """Delete a step's schedules, if any may stand; what fails is told, with the commands that finish it."""
+        """Delete a step's schedule, if it may stand; what fails is told, with the command that finishes it."""
         self._disarmed(step)
 
     def _disarmed(self, step: Step) -> str:
@@ -246,17 +243,15 @@ class DeadMan:
         if self._man is None or not step.armed:
             return ""
         with self._lock:
-            fired = False
             try:
                 client = self._client(self._place(step))
-                for name in self._names(step):
-                    was_there = schedule.delete(client, name, self._man.group, self._stopped.wait)
-                    fired |= name in self._armed and name not in self._unsure and not was_there
-                    self._armed.pop(name, None)
+                was_there = schedule.delete(client, self._name(step), self._man.group, self._stopped.wait)
             except Exception as error:  # noqa: BLE001 - whatever went wrong, it may stand, and a person must know
                 told = f"the dead man of {step.id} may still fire: {error}"
                 self._tell(ev.DisarmFailed(step.id, str(error), self.by_hand(step)))
                 return told
+            armed = self._armed.pop(step.id, None) is not None
+            fired = armed and step.id not in self._unsure and not was_there
         if fired:
             self._fired.add(step.id)
         detail = "its schedule was gone already: it has fired, or somebody deleted it" if fired else ""
@@ -275,32 +270,27 @@ class DeadMan:
                 yield told
 
     def by_hand(self, step: Step) -> tuple[str, ...]:
-        """Give the commands that delete a step's schedules."""
+        """Give the command that deletes a step's schedule."""
         region = self._place(step).region
         group = self._man.group if self._man is not None else "default"
-        return tuple(
-            f"aws scheduler delete-schedule --region {region} --group-name {group} --name {name}"
-            for name in self._names(step)
-        )
+        return (f"aws scheduler delete-schedule --region {region} --group-name {group} --name {self._name(step)}",)
 
     # -- the small parts -----------------------------------------------------------------------------------
 
-    def _calls(self, step: Step, before: Before) -> tuple[UndoCall, ...]:
-        work = expiry.built(self._state, step)
-        return work.undo_calls(before) if isinstance(work, Expressible) else ()
+    def _call(self, one: Progress) -> UndoCall | None:
+        """Give the call that undoes a change; None when it was not begun, or nothing undoes it."""
+        if one.before is None:
+            return None
+        work = expiry.built(self._state, one.step)
+        return _only(work.undo_calls(one.before)) if isinstance(work, Expressible) else None
 
-    def _names(self, step: Step) -> tuple[str, ...]:
-        return (schedule.name_of(self._state.drill, step.id, 1),)
+    def _name(self, step: Step) -> str:
+        return schedule.name_of(self._state.drill, step.id)
 
-    def _requests(self, step: Step, calls: tuple[UndoCall, ...]) -> dict[str, dict[str, Any]]:
+    def _request(self, step: Step, call: UndoCall) -> dict[str, Any]:
         assert self._man is not None  # noqa: S101 - only then anything is armed
-        if len(calls) > 1:
-            raise Rejected(f"its undo is {len(calls)} calls, whose order no schedule keeps")
         why = f"drills: takes {step.id} of {self._state.drill} back unless somebody drives it"
-        return {
-            name: schedule.request(name, call, self._man, why)
-            for name, call in zip(self._names(step), calls, strict=False)
-        }
+        return schedule.request(self._name(step), call, self._man, why)
 
     def _place(self, step: Step) -> Place:
         """Give where a step's schedules stand: where it acts; of a service without a region, in the home region."""
@@ -316,3 +306,10 @@ class DeadMan:
         assert self._man is not None  # noqa: S101 - only then anything is armed
         now_ns = self._clock.now().utc_ns
         return (max(now_ns, expiry.deadline_ns(self._state)) if self._past else now_ns) + int(self._man.after_s * NS)
+
+
+def _only(calls: tuple[UndoCall, ...]) -> UndoCall | None:
+    """Give the call that a schedule can make; ``Rejected`` where there are several: such a change has no dead man."""
+    if len(calls) > 1:
+        raise Rejected(f"its undo is {len(calls)} calls, whose order no schedule keeps: it has no dead man")
+    return calls[0] if calls else None

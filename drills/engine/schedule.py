@@ -25,9 +25,9 @@ _THERE: Final = "ConflictException"
 _STRANGE: Final = re.compile(r"[^0-9a-zA-Z-_.]")
 
 
-def name_of(drill: str, step: str, number: int) -> str:
-    """Name a step's schedule: the same from every process, and no other's."""
-    digest = hashlib.sha256(f"{drill}/{step}/{number}".encode()).hexdigest()[:12]
+def name_of(drill: str, step: str) -> str:
+    """Name a step's schedule: the same from every process and version, and no other's."""
+    digest = hashlib.sha256(f"{drill}/{step}/1".encode()).hexdigest()[:12]
     told = _STRANGE.sub("-", f"drills-{step}-{drill}")
     return f"{told[: LONGEST_NAME - len(digest) - 1]}-{digest}"
 
