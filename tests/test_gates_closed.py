@@ -342,6 +342,15 @@ def test_steps_that_need_the_lost_region_are_warned_of_until_somebody_answers_fo
     assert all(one.ok is True for one in impaired.ask(calm))
 
 
+def test_a_planned_switchover_loses_no_region(closed: Closed) -> None:
+    fence = step("fence", Kind.ACTION, place="east", permissions=("rds:ModifyDBInstance",))
+    asked = failing_over(closed.world, fence)
+    planned = replace(asked, plan=replace(asked.plan, steps=(fence,), mode=Mode.RUN))
+    assert [(one.ok, one.detail) for one in impaired.ask(planned)] == [(True, "the plan loses no region")]
+    real = replace(asked, plan=replace(asked.plan, steps=(fence,), mode=Mode.INCIDENT))
+    assert [one.ok for one in impaired.ask(real)] == [False]
+
+
 @pytest.mark.parametrize(
     ("costs", "bound", "ok"),
     [

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_drills import CLAIMS, ESCAPES, claiming, failover, simulate, states
 
-from drills.engine.plan import Finally, Mode, Plan
+from drills.engine.plan import Finally, Mode, Objective, Plan
 from drills.report import figures, markdown, paint, text
 from drills.report import json as json_report
 from drills.report.blocks import Command, Line, Part, Table, Words
@@ -21,6 +21,7 @@ from drills.report.result import DrillResult, Source, summarize
 from drills.testing import Script, plan, step
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts, Json
+from drills.timeline.marks import Limits
 
 
 def result(
@@ -71,6 +72,49 @@ def test_a_store_that_was_never_read_lost_a_dash_and_what_bounds_another_is_no_l
     assert "  orders     -  " in said
     assert "no complete reading" in said
     assert "the interval between markers" not in said
+
+
+LOST_ROWS: dict[str, Json] = {
+    "name": "lost_rows",
+    "verdict": "MISSED",
+    "low": 1204,
+    "best": 1205,
+    "high": 1206,
+    "target": 1,
+    "unit": "rows",
+    "why": "at least 1,204 rows, above 1 row",
+    "decided_by": "",
+}
+
+
+def test_an_objective_in_rows_is_told_in_rows_and_in_json_by_fields_without_seconds() -> None:
+    listed: list[Json] = [LOST_ROWS]
+    told = result(failover(), claims=Facts(**{**CLAIMS, "objectives": listed}))
+    said = text.render(told)
+    assert "  lost_rows  MISSED    1,204 rows  1,205 rows  1,206 rows   1 row\n" in said
+    assert "lost_rows: at least 1,204 rows, above 1 row" in said
+    assert "| lost\\_rows | MISSED | 1,204 rows |" in markdown.render(told)
+    (found, *others) = json.loads(json_report.render(told))["objectives"]
+    assert found == LOST_ROWS
+    assert {"low_s", "best_s", "high_s", "target_s"} <= others[0].keys()
+
+
+def test_rows_that_nobody_counted_are_unproven_with_their_target() -> None:
+    aim = Objective("lost_rows", None, None, 0.0, limits=Limits.LOST_ROWS, most_rows=7)
+    told = result(replace(failover(), objectives=(aim,)), claims=Facts(error="ValueError: no samples"))
+    (found,) = json.loads(json_report.render(told))["objectives"]
+    assert (found["verdict"], found["low"], found["high"], found["target"]) == ("UNPROVEN", None, None, 7)
+    assert "7 rows\n" in text.render(told)
+
+
+def test_an_exposure_is_told_with_bounds_and_one_without_end_by_its_least() -> None:
+    bounds: dict[str, Json] = {"low_s": 1.3, "best_s": 3.8, "high_s": 6.4, "restored": True, "why": ""}
+    told = result(failover(), claims=Facts(**{**CLAIMS, "exposure": bounds}))
+    assert "without redundancy for 1.30s to 6.40s, best 3.80s" in text.render(told)
+    assert json.loads(json_report.render(told))["exposure"] == bounds
+    why = "redundancy was not restored: exposed until the drill's end, at least 12s"
+    still: dict[str, Json] = {"low_s": 12.0, "best_s": None, "high_s": None, "restored": False, "why": why}
+    assert why in text.render(result(failover(), claims=Facts(**{**CLAIMS, "exposure": still}))).replace("\n  ", " ")
 
 
 WRONG: tuple[Json, ...] = (None, [], {}, "words", 3, [1, "x", None], [{}])

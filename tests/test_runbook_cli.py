@@ -278,3 +278,36 @@ def test_without_a_disaster_check_says_which_objectives_can_be_judged(tmp_path: 
         assert result.exit_code == 5
         assert f"{path}:3: " in result.output
         assert words in result.output
+
+
+def test_lost_rows_and_exposure_have_short_forms_and_their_mistakes_name_the_repair(tmp_path: Path) -> None:
+    path = tmp_path / "rows.yaml"
+    text = (
+        "runbook: a\ntitle: t\nobjectives: {GOALS}\nmeasure:\n  availability:\n  - {id: web, http: http://x}\n"
+        "  data:\n  - {id: orders, sql: {write: 'postgresql://a', read: 'postgresql://b'}}\n"
+        "steps:\n- {id: a, action: flow.nothing, at: to, mark: redundancy_restored}\n"
+    )
+    for goals in ("lost_rows: 0, exposure: 1h", "lost_rows: {at_most: 3, seen_by: [orders]}"):
+        path.write_text(text.replace("GOALS", goals), encoding="utf-8")
+        result = CliRunner().invoke(check, [str(path)])
+        assert result.exit_code == 0, result.output
+        assert "UNPROVEN" not in result.output
+    wrong = {
+        "lost_rows: 30s": "write a whole number",
+        "lost_rows: -1": "write at least 0",
+        "lost_rows: 1.5": "fractional part",
+        "lost_rows: {within: 30s}": "remove the rest",
+        "lost_rows: {seen_by: [orders]}": "write the number of rows",
+        "lost_rows: {at_most: 0, seen_by: [order]}": "did you mean 'orders'",
+        "lost_rows: {at_most: 0, seen_by: [web]}": "nothing under 'measure: data' is called 'web'",
+        "downtime: {at_most: 3}": "only lost_rows counts rows",
+        "downtime: {seen_by: [web]}": "write 'within' and a duration",
+    }
+    for goals, told in wrong.items():
+        path.write_text(text.replace("GOALS", goals), encoding="utf-8")
+        result = CliRunner().invoke(check, [str(path)])
+        assert result.exit_code == 5, goals
+        assert told in result.output, (goals, result.output)
+    begin, _, end = text.replace("GOALS", "lost_rows: 0").partition("  data:")
+    path.write_text(begin + end[end.index("steps:") :], encoding="utf-8")
+    assert "lost_rows will be UNPROVEN: nobody writes markers" in CliRunner().invoke(check, [str(path)]).output

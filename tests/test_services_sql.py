@@ -14,6 +14,7 @@ from drills.aws.place import Place
 from drills.aws.sessions import Accounts, Session
 from drills.errors import Rejected
 from drills.services.sql import AcceptsWrites, Query, ReceiverStopped, Replicating, WritesRefused
+from drills.services.sql_standby import CaughtUp, HasStandby
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,48 @@ def test_a_standby_refuses_writes_streams_and_goes_on_receiving(aws: Session, pa
     assert stopped(standby.dsn, "1h").observe(aws).ok is False
     assert stopped(standby.dsn, "0s").observe(aws).ok is True
     assert replicating(pair[0].dsn, "30s").observe(aws).ok is False
+
+
+def caught_up(dsn: str, quiet_for: str) -> CaughtUp:
+    return CaughtUp.model_validate({"dsn": dsn, "quiet_for": quiet_for})
+
+
+def test_a_standby_has_caught_up_once_a_quiet_primary_says_that_there_is_no_more(
+    aws: Session, pair: tuple[Postgres, Postgres]
+) -> None:
+    primary, standby = pair
+    primary.ask("CREATE TABLE noise (at int)")
+    primary.ask("INSERT INTO noise VALUES (1)")
+    wait_until(lambda: standby.ask("SELECT count(*) FROM noise") == [(1,)], "the row")
+    assert caught_up(standby.dsn, "1h").observe(aws).ok is False
+    wait_until(lambda: caught_up(standby.dsn, "0s").observe(aws).ok is True, "the end of the log", 90)
+    of_primary = caught_up(primary.dsn, "0s").observe(aws)
+    assert (of_primary.ok, of_primary.detail) == (False, "the server is no standby: it is out of recovery")
+    standby.ask("SELECT pg_wal_replay_pause()")
+    try:
+        primary.ask("INSERT INTO noise VALUES (2)")
+        wait_until(lambda: caught_up(standby.dsn, "0s").observe(aws).ok is False, "what is not replayed")
+        assert "not replayed" in caught_up(standby.dsn, "0s").observe(aws).detail
+    finally:
+        standby.ask("SELECT pg_wal_replay_resume()")
+        primary.ask("DROP TABLE noise")
+
+
+def test_a_primary_tells_whether_a_standby_follows_it(aws: Session, pair: tuple[Postgres, Postgres]) -> None:
+    primary, standby = pair
+
+    def seen(dsn: str, at_most: str = "30s") -> tuple[bool | None, str]:
+        found = HasStandby.model_validate({"dsn": dsn, "at_most": at_most}).observe(aws)
+        return found.ok, found.detail
+
+    wait_until(lambda: seen(primary.dsn)[0] is True, "the standby")
+    assert "1 standby follows the primary" in seen(primary.dsn)[1]
+    assert seen(standby.dsn) == (False, "the server is in recovery: it is no primary")
+    assert seen(f"postgresql://drills@127.0.0.1:{free_port('127.0.0.1')}/postgres")[0] is None
+    with psycopg.connect(primary.dsn, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+        assert seen(primary.dsn) == (False, "no standby follows the primary")
+    wait_until(lambda: seen(primary.dsn)[0] is True, "the standby again", 60)
 
 
 def test_a_query_proves_content_by_one_value_and_can_change_nothing(

@@ -176,6 +176,8 @@ def _warn_of_the_lost(
     """Warn of each step that the gate of the impaired region would tell of in this direction."""
     places, rules = places_of(environment.model, None), rules_of(environment.model)
     lost = impaired.lost_region(places, direction.from_site, direction.to_site)
+    if impaired.is_planned(steps, Mode.RUN):
+        return
     where = {one.step.id: one.where for one in runbook.model.listed()}
     for step, told in impaired.needed(steps, places, lost) if lost else ():
         if step.best_effort_s is None and rules.waived(impaired.NAME, step.id) is None:

@@ -84,7 +84,7 @@ class Target(Written):
     ends: Mark | None = Field(default=None, alias="to")
     limits: Limits = Limits.INTERVAL
     within: Span | None = None
-    at_most: int | None = Field(default=None, ge=0, le=MOST_LOST)
+    at_most: int | None = Field(default=None, ge=0, le=MOST_LOST, strict=True)
     seen_by: tuple[Name, ...] = ()
     basis: Basis = Basis.MARKERS
     joint: tuple[Name, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from drills.engine.gates.question import warns, yes
-from drills.engine.plan import Section
+from drills.engine.plan import Mode, Section
 from drills.timeline.marks import Mark
 from drills.work import Kind
 
@@ -39,7 +39,7 @@ def ask(question: Question) -> Iterator[Gated]:
     """Look at every step behind the disaster; asks nobody."""
     plan, found = question.plan, False
     lost = lost_region(plan.places, plan.from_site, plan.to_site)
-    if not lost:
+    if not lost or is_planned(plan.steps, plan.mode):
         yield yes(NAME, "the plan loses no region")
         return
     for step, told in needed(plan.steps, plan.places, lost):
@@ -61,6 +61,11 @@ def lost_region(places: Sequence[Place], from_site: str, to_site: str) -> str:
     regions = {place.name: place.region for place in places}
     lost = regions.get(from_site, "")
     return lost if lost != regions.get(to_site) else ""
+
+
+def is_planned(steps: Sequence[Step], mode: Mode) -> bool:
+    """Say whether nothing is lost: no incident, and no step that marks a disaster, as in a planned switchover."""
+    return mode is not Mode.INCIDENT and all(step.mark is not Mark.DISASTER for step in steps)
 
 
 def needed(steps: Sequence[Step], places: Sequence[Place], lost: str) -> Iterator[tuple[Step, str]]:
