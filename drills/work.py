@@ -193,7 +193,12 @@ class Action(Protocol):
 
 @runtime_checkable
 class Reversible(Action, Protocol):
-    """An action that can be taken back."""
+    """An action that can be taken back.
+
+    ``restore_timeout``: how long AWS may take, once the undo was answered, until ``restored`` sees it.
+    """
+
+    restore_timeout: ClassVar[timedelta]
 
     def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
         """Bring back ``before`` unless somebody else has changed it since."""

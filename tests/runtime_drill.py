@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -186,6 +187,17 @@ class Stubborn(Touch):
         return super().undo(aws, before, receipt)
 
 
+class Stays(Touch):
+    """A file that stays, though its undo was answered."""
+
+    name: ClassVar[str] = "test.stays"
+    restore_timeout: ClassVar[timedelta] = timedelta(milliseconds=300)
+
+    def undo(self, aws: Aws, before: Before, receipt: Receipt | None) -> Undone:
+        del aws, before, receipt
+        return Undone("it was asked for")
+
+
 class There(ProbeSpec):
     """See whether a file is there."""
 
@@ -201,14 +213,14 @@ class There(ProbeSpec):
 
 def register() -> None:
     """Put the works of this file into the catalogue of this process, which is the driver's and nobody else's."""
-    for work in (Touch, Slow, Promote, Stubborn):
+    for work in (Touch, Slow, Promote, Stubborn, Stays):
         catalog.ACTIONS[work.name] = f"{__name__}:{work.__name__}"
     catalog.PROBES[There.name] = f"{__name__}:{There.__name__}"
 
 
 def bound(pinned: Plan, folder: Path) -> Plan:
     """Give every step its work, by its kind and the beginning of its id, and the world it works on."""
-    uses = {"slow": "test.slow", "promote": "test.promote", "stubborn": "test.stubborn"}
+    uses = {"slow": "test.slow", "promote": "test.promote", "stubborn": "test.stubborn", "stays": "test.stays"}
     steps = tuple(
         altered(
             one,
@@ -248,6 +260,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
         step("a"), step("promote", Kind.ACTION, "a", one_way="stays", authority=True, timeout_s=10.0)
     ),
     "stubborn": lambda: plan(step("stubborn"), step("never", Kind.PROBE, "stubborn", timeout_s=0.3)),
+    "stays": lambda: plan(
+        step("a"), step("stays", Kind.ACTION, "a"), step("never", Kind.PROBE, "stays", timeout_s=0.3)
+    ),
     "hangs": lambda: plan(step("a", timeout_s=0.4)),
     "checked": lambda: plan(step("ready", Kind.PROBE, section=Section.BEFORE), step("a")),
 }

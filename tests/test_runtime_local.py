@@ -105,6 +105,14 @@ def test_an_undo_is_asked_for_more_often_than_a_change(tmp_path: Path) -> None:
     assert drill.state.owed() == []
 
 
+def test_an_undo_is_looked_for_as_long_as_its_action_says_that_it_takes(tmp_path: Path) -> None:
+    drill = Drill(tmp_path, "stays")
+    assert drill.go() == (7, "")
+    assert drill.outside.effects == ["DO a", "DO stays", "UNDO a"]
+    (owed,) = drill.state.owed()
+    assert (owed.step.id, "not seen as before within 300ms: " in owed.undo_error) == ("stays", True)
+
+
 # -- one at a time -----------------------------------------------------------------------------------------
 
 

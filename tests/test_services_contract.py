@@ -41,6 +41,11 @@ def world() -> Generator[World]:
         yield World(address)
 
 
+def test_what_aws_takes_minutes_to_bring_back_is_waited_for_that_long() -> None:
+    """Instances stop before they start again, and FIS has an experiment end only when all that is done."""
+    assert Experiment.restore_timeout > StopInstances.restore_timeout > Isolate.restore_timeout
+
+
 @dataclass(frozen=True)
 class Case:
     """One action on real resources: how its state reads, and what somebody else might do to it."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from drills.durations import show
 from drills.errors import Busy, DrillsError, Partly, Rejected, Unanswered
 from drills.timeline import events as ev
 from drills.timeline.events import Outcome
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 EFFECT_EVERY_S = 0.02
 RESTORED_EVERY_S = 0.25
-RESTORED_WITHIN_S = 120.0
+RESTORED_EVERY_MOST_S = 2.0
+"""What AWS takes minutes to bring back is looked for less often as time passes, down to this."""
 UNANSWERED_LOOKS = 3
 LONGEST_FACTS = 400
 IN_FLIGHT_S = 60.0
@@ -258,14 +260,15 @@ class Changes:
     def _await_restored(self, step: Step, work: Reversible, before: Before, token: Token) -> str:
         """Look until what was captured is back, and give what was seen."""
         aws = self._bench.read(step)
-        begun = self._bench.clock.now()
+        begun, limit_s = self._bench.clock.now(), work.restore_timeout.total_seconds()
         while True:
             seen = self._bench.look(step, lambda: work.restored(aws, before))
             if seen.ok is True:
                 return seen.detail
-            if self._bench.clock.now().since(begun) >= RESTORED_WITHIN_S:
-                raise Unanswered(f"taken back, but not seen as before within {RESTORED_WITHIN_S:.0f} s: {seen.detail}")
-            token.wait(RESTORED_EVERY_S)
+            passed_s = self._bench.clock.now().since(begun)
+            if passed_s >= limit_s:
+                raise Unanswered(f"taken back, but not seen as before within {show(limit_s)}: {seen.detail}")
+            token.wait(min(max(RESTORED_EVERY_S, passed_s / 10), RESTORED_EVERY_MOST_S, limit_s - passed_s))
 
     def _end(self, step: Step, outcome: Outcome, detail: str) -> None:
         self._bench.tell(ev.Ended(step.id, outcome, detail))

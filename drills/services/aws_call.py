@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -107,6 +108,7 @@ class AwsCall(ActionSpec):
     authority: ClassVar[bool] = cast("bool", Told(lambda call: call.moves_authority, otherwise=False))
     holds_authority: ClassVar[bool] = cast("bool", Told(lambda call: call.keeps_authority, otherwise=False))
     idempotent: ClassVar[bool] = cast("bool", Told(lambda call: call.repeatable or call.client_token, otherwise=False))
+    restore_timeout: ClassVar[timedelta] = timedelta(minutes=5)  # whatever it is that AWS brings back
     cost: ClassVar[Cost] = cast("Cost", Told(lambda call: of_actions(call.needed()), Cost.NONE))
     varies: ClassVar[bool] = True
     decided_by: ClassVar[tuple[str, ...]] = ("authority", "client_token", "holds_authority", "idempotent")

@@ -142,6 +142,7 @@ class StopInstances(_Chosen, FaultSpec):
     permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:StartInstances", "ec2:StopInstances")
     holds_authority: ClassVar[bool] = True  # what was stopped may hold the old writer
     effect_timeout: ClassVar[timedelta] = timedelta(minutes=5)
+    restore_timeout: ClassVar[timedelta] = timedelta(minutes=10)  # one that is stopping must have stopped first
 
     force: bool = Field(default=False, description="Do not wait for the operating system.")
 
@@ -210,6 +211,7 @@ class StartInstances(_Chosen, ActionSpec):
     name: ClassVar[str] = "ec2.start_instances"
     cost: ClassVar[Cost] = Cost.CAPACITY
     permissions: ClassVar[tuple[str, ...]] = ("ec2:DescribeInstances", "ec2:StartInstances", "ec2:StopInstances")
+    restore_timeout: ClassVar[timedelta] = timedelta(minutes=10)  # an operating system may take its time to shut down
 
     def capture(self, aws: Aws) -> Before:
         """Remember the state of each."""

@@ -77,6 +77,7 @@ class Experiment(FaultSpec):
     cost: ClassVar[Cost] = Cost.CAPACITY  # FIS is paid by the minute of each action
     holds_authority: ClassVar[bool] = True  # what the experiment stops or cuts off may hold the old writer
     effect_timeout: ClassVar[timedelta] = timedelta(minutes=5)
+    restore_timeout: ClassVar[timedelta] = timedelta(minutes=15)  # it is over once FIS has started all it stopped again
 
     template: str | dict[str, JsonValue] = Field(
         min_length=1, description="Id of a template, a file with one, or the template itself."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -47,6 +48,7 @@ class FenceWriter(ActionSpec):
         "rds:DescribeDBInstances",
         "rds:ModifyDBInstance",
     )
+    restore_timeout: ClassVar[timedelta] = timedelta(minutes=5)  # RDS changes groups while it is "modifying"
     holds_authority: ClassVar[bool] = True
 
     db: str = Field(min_length=1, description="Identifier of the DB instance.")

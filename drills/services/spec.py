@@ -143,6 +143,8 @@ class ActionSpec(Spec):
     idempotent: ClassVar[bool] = True
     cost: ClassVar[Cost] = Cost.NONE
     """The most expensive class of what the change makes somebody pay for."""
+    restore_timeout: ClassVar[timedelta] = timedelta(minutes=2)
+    """How long AWS may take, once the undo was answered, until ``restored`` sees what was there before."""
 
     def self_expiry(self) -> timedelta | None:
         """Say that it never ends by itself: overridden by every change that does (a FIS experiment, a dated policy)."""
