@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from drills.report.claims import read
 from drills.testing import plan
 from drills.timeline import codec
 from drills.timeline import events as ev
-from drills.timeline.marks import Limits
+from drills.timeline.marks import Limits, Mark
 
 CLOCK = SystemClock()
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1"
@@ -103,6 +105,23 @@ def test_later_on_those_that_can_still_look_do(folder: Path) -> None:
     bodies = stage(folder, "watch", state)
     assert [one.observer for one in watching(bodies)] == ["site"]
     assert state.stop is None
+
+
+def test_an_observer_that_was_killed_is_not_waited_for(folder: Path) -> None:
+    """Its windows will never be whole: what the others see is all that there will be."""
+    with Service() as service:
+        watches = [AvailabilityWatch(name, service.url, every_s=0.02, timeout_s=0.2, stable_for_s=1.2) for name in "ab"]
+        aim = Objective("rto", Mark.DISASTER, Mark.SERVICE_RESTORED, 300.0)
+        state = State(plan(availability=tuple(watches), objectives=(aim,)))
+        first, _ = watching(stage(folder, "watch", state))
+        os.kill(first.pid, signal.SIGKILL)
+        begun = CLOCK.now()
+        ready = stage(folder, "settled", state)[-1]
+        waited_s = CLOCK.now().since(begun)
+        stage(folder, "collected", state)
+    assert isinstance(ready, ev.Ready)
+    assert (ready.ok, "a has ended before the drill" in ready.detail) == (False, True)
+    assert waited_s < 60
 
 
 @pytest.mark.prove

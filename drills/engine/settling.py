@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from drills.clock import NS
 from drills.durations import show
 from drills.engine.plan import Mode
+from drills.observe.process import is_same
 from drills.observe.settle import Seen, stable
 from drills.timeline import events as ev
 from drills.timeline.marks import Limits, Mark
@@ -25,6 +26,10 @@ TELL_EVERY_S = 1.0
 MARGIN_S = 5.0
 
 
+class _Dead(Seen):
+    """What was seen by an observer whose process is gone: it is not worth waiting for more."""
+
+
 def settled(state: State, clock: Clock, cancelled: Token) -> Iterator[ev.Body]:
     """Wait until every observer has seen the service restored for its whole window, or the wait is pointless.
 
@@ -36,9 +41,10 @@ def settled(state: State, clock: Clock, cancelled: Token) -> Iterator[ev.Body]:
     while True:
         seen = _look(state, since)
         waiting = [one.detail for one in seen if one.ok is not True]
+        alive = [one for one in seen if one.ok is not True and not isinstance(one, _Dead)]
         now = clock.now()
         waited_s = now.since(begun)
-        over = not waiting or cancelled.is_set() or waited_s >= limit_s
+        over = not alive or cancelled.is_set() or waited_s >= limit_s
         if over or told_at is None or now.since(told_at) >= TELL_EVERY_S:
             runs = [one.since for one in seen if one.since is not None]
             since_when = max(runs) if runs and len(runs) == len(seen) else None
@@ -58,7 +64,14 @@ def _look(state: State, since: int) -> list[Seen]:
     """Look at each observer's file, as far back as the longest window asks for: a run must not seem to begin later."""
     windows = {one.id: round((one.stable_for_s + one.timeout_s) * NS) for one in state.plan.availability}
     longest, site = max(windows.values(), default=0), state.plan.to_site
-    return [stable(Path(state.watching[name].file), site, since, window, longest) for name, window in windows.items()]
+    found: list[Seen] = []
+    for name, window in windows.items():
+        one = state.watching[name]
+        lives = is_same(one.pid, one.process)  # asked first: what it wrote before it ended is then there to be read
+        seen = stable(Path(one.file), site, since, window, longest)
+        ended = f"{name} has ended before the drill: {seen.detail}"
+        found.append(seen if lives or seen.ok is True else _Dead(None, ended, None))
+    return found
 
 
 def _looked_from(state: State, now: Stamp) -> int:
