@@ -139,6 +139,15 @@ def test_a_store_whose_ledger_is_gone_leaves_the_recovery_point_unproven(tmp_pat
     assert "stock" in found.why
 
 
+def test_an_observer_that_died_is_named_where_nothing_else_bounds_the_recovery(tmp_path: Path) -> None:
+    one = watch(Story())
+    rows = [row for row in one.samples if row.sent < LOST + 2 * S]
+    file = write(tmp_path / "service.db", replace(one.header, ended=None), rows)
+    found = Lived((("service", file),)).objective()
+    assert (found.verdict, found.decided_by) == (Verdict.UNPROVEN, "an observer that lives")
+    assert "service did not look any more in the last 18" in found.why
+
+
 # -- clocks ---------------------------------------------------------------------------------------------------
 
 

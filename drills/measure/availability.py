@@ -226,7 +226,8 @@ def _open_end(
     if felt.ehi is None:
         return [Doubt(felt.note, "a look that sees the fault in effect, or a shorter interval")]
     window = joint_window([part.watch for part in parts])
-    doubts = [
+    silent = [doubt for part in parts for doubt in _fell_silent(part, question)]
+    doubts = silent or [
         doubt
         for part, path in zip(parts, paths, strict=True)
         for doubt in _never(part if len(parts) > 1 else None, path, felt.ehi, rho_max, window, _site(part, question))
@@ -235,6 +236,16 @@ def _open_end(
         return doubts
     named = " and ".join(part.name for part in parts)
     return [Doubt(f"{named} were never all up together for a whole window of {show(window / NS)}", LATER_WATCH)]
+
+
+def _fell_silent(part: _Part, question: Question) -> list[Doubt]:
+    """Say that an observer died before the drill's end: then it saw no recovery because it did not look."""
+    header = part.watch.header
+    last = max(part.samples.sent)
+    if header.ended is not None or question.until - last <= header.timeout_ns + WINDOW_PARTS * header.every_ns:
+        return []
+    quiet = show((question.until - last) / NS)
+    return [Doubt(f"{part.name} did not look any more in the last {quiet}: its process died", "an observer that lives")]
 
 
 def _never(part: _Part | None, path: Track, ehi: int, rho_max: int, window: int, to: str) -> list[Doubt]:

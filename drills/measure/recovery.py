@@ -44,7 +44,12 @@ def lost(ledger: Ledger, loss: Loss | None, question: Question, disaster: Bracke
     if not question.cut_before_promote:
         doubts.append(NEVER_CUT)
     if loss.high is None:
-        doubts.append(Doubt(f"{loss.store}: {loss.why}", "a complete reading of one declared ordered log"))
+        doubts.append(
+            Doubt(
+                f"{loss.store}: {loss.why}",
+                "markers written to the end, and a complete reading of one declared ordered log",
+            )
+        )
     doubts += [Doubt(f"{loss.store}: {note}", "a marker writer that records who answered") for note in loss.notes]
     width = 0 if loss.high is None else max(0, loss.high - loss.low - disaster.width)
     shares = (
