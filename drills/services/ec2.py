@@ -17,12 +17,14 @@ from drills.timeline.facts import Before, Facts, Receipt
 from drills.work import Aws, Cost, Observation, Target, UndoCall, Undone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Self
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import FilterTypeDef
 
+RUN: Final = ("running", "pending")
+REST: Final = ("stopped", "stopping")
 GONE: Final = frozenset({"shutting-down", "terminated"})
 MOST_FOUND: Final = 1000
 
@@ -160,7 +162,7 @@ class StopInstances(_Chosen, FaultSpec):
     def perform(self, aws: Aws, before: Before) -> Receipt:
         """Stop those that ran."""
         ec2: EC2Client = aws.client("ec2")
-        targets = _were(before, "running", "pending")
+        targets = _were(before, *RUN)
         if targets:
             with mapped(writes=True):
                 ec2.stop_instances(InstanceIds=targets, Force=self.force)
@@ -174,20 +176,12 @@ class StopInstances(_Chosen, FaultSpec):
         """Start those that ran before and are stopped now."""
         del receipt
         ec2: EC2Client = aws.client("ec2")
-        targets = _were(before, "running", "pending")
-        with mapped(writes=True):
-            seen = look(aws, targets) if targets else _Seen({})
-            # A start while one is still stopping is refused as a passing state, and asked for again.
-            down = seen.in_state("stopped", "stopping")
-            if down:
-                ec2.start_instances(InstanceIds=down)
-        gone = seen.in_state(*GONE)
-        left = f"{sentence(gone)} was terminated since" if gone else None
-        return Undone(f"{len(down)} of {len(targets)} instances started", left)
+        # A start while one is still stopping is refused as a passing state, and asked for again.
+        return _back(aws, _were(before, *RUN), REST, lambda ids: ec2.start_instances(InstanceIds=ids), "started")
 
     def restored(self, aws: Aws, before: Before) -> Observation:
         """Say whether all that ran are running."""
-        return _all_in(aws, _were(before, "running", "pending"), "running")
+        return _all_in(aws, _were(before, *RUN), "running")
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that starts them."""
@@ -195,7 +189,7 @@ class StopInstances(_Chosen, FaultSpec):
 
     def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
         """Start those that ran."""
-        return _calls("StartInstances", _were(before, "running", "pending"))
+        return _calls("StartInstances", _were(before, *RUN))
 
 
 class StartInstances(_Chosen, ActionSpec):
@@ -226,7 +220,7 @@ class StartInstances(_Chosen, ActionSpec):
     def perform(self, aws: Aws, before: Before) -> Receipt:
         """Start those that were stopped."""
         ec2: EC2Client = aws.client("ec2")
-        targets = _were(before, "stopped", "stopping")
+        targets = _were(before, *REST)
         if targets:
             with mapped(writes=True):
                 ec2.start_instances(InstanceIds=targets)
@@ -236,19 +230,11 @@ class StartInstances(_Chosen, ActionSpec):
         """Stop those that were stopped before and run now."""
         del receipt
         ec2: EC2Client = aws.client("ec2")
-        targets = _were(before, "stopped", "stopping")
-        with mapped(writes=True):
-            seen = look(aws, targets) if targets else _Seen({})
-            up = seen.in_state("running", "pending")
-            if up:
-                ec2.stop_instances(InstanceIds=up)
-        gone = seen.in_state(*GONE)
-        left = f"{sentence(gone)} was terminated since" if gone else None
-        return Undone(f"{len(up)} of {len(targets)} instances stopped", left)
+        return _back(aws, _were(before, *REST), RUN, lambda ids: ec2.stop_instances(InstanceIds=ids), "stopped")
 
     def restored(self, aws: Aws, before: Before) -> Observation:
         """Say whether all that were stopped are stopped."""
-        return _all_in(aws, _were(before, "stopped", "stopping"), "stopped")
+        return _all_in(aws, _were(before, *REST), "stopped")
 
     def by_hand(self, before: Before) -> tuple[str, ...]:
         """Give the command that stops them."""
@@ -256,7 +242,7 @@ class StartInstances(_Chosen, ActionSpec):
 
     def undo_calls(self, before: Before) -> tuple[UndoCall, ...]:
         """Stop those that were stopped."""
-        return _calls("StopInstances", _were(before, "stopped", "stopping"))
+        return _calls("StopInstances", _were(before, *REST))
 
 
 class InstancesRunning(_Chosen, ProbeSpec):
@@ -289,6 +275,20 @@ class InstancesRunning(_Chosen, ProbeSpec):
 def _were(before: Before, *states: str) -> list[str]:
     known = before.record("states") if "states" in before else Facts()
     return sorted(instance for instance, state in known.items() if state in states)
+
+
+def _back(
+    aws: Aws, ids: list[str], states: tuple[str, ...], change: Callable[[list[str]], object], told: str
+) -> Undone:
+    """Change those of the instances that are in one of these states; what was terminated since is left alone."""
+    with mapped(writes=True):
+        seen = look(aws, ids) if ids else _Seen({})
+        changed = seen.in_state(*states)
+        if changed:
+            change(changed)
+    gone = seen.in_state(*GONE)
+    left = f"{sentence(gone)} was terminated since" if gone else None
+    return Undone(f"{len(changed)} of {len(ids)} instances {told}", left)
 
 
 def _all_in(aws: Aws, ids: list[str], state: str) -> Observation:
