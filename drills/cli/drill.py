@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +44,6 @@ _confirm = click.option(
 
 def _parts(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command be of a part of its runbook: ``--from``, ``--only``, ``--assume``, given to it as ``part``."""
-    from functools import wraps
-
     from drills.engine.partial import Part
 
     @wraps(command)
@@ -60,6 +60,28 @@ def _parts(command: Callable[..., None]) -> Callable[..., None]:
     for option in options:
         chosen = option(chosen)
     return chosen
+
+
+def _meant(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that acts in AWS what all of them take, read together as ``wish`` and ``meant``."""
+
+    @wraps(command)
+    def chosen(  # noqa: PLR0913 - what the command line says
+        *,
+        runbook: str,
+        environment: str,
+        to_site: str,
+        settings: tuple[str, ...],
+        part: Part,
+        confirm: str,
+        takeover: bool,
+        **others: object,
+    ) -> None:
+        wish = Wish(runbook, environment, to_site, settings, part)
+        command(wish, Meant(confirm, takeover=takeover), **others)
+
+    taken: Callable[..., None] = _parts(_to(_set(_detach(_output(chosen)))))
+    return _confirm(_takeover(taken))
 
 
 @click.command()
@@ -187,67 +209,29 @@ def plan(  # noqa: PLR0913 - what the command line says
 @click.argument("runbook")
 @click.option("--env", "environment", required=True, help="The staging environment.")
 @_observe_only
-@_confirm
-@_takeover
-@_parts
-@_to
-@_set
-@_detach
-@_output
-def run(  # noqa: PLR0913 - what the command line says
-    runbook: str,
-    environment: str,
-    to_site: str,
-    settings: tuple[str, ...],
-    *,
-    observe_only: bool,
-    confirm: str,
-    takeover: bool,
-    part: Part,
-    detach: bool,
-    output: str,
-) -> None:
+@_meant
+def run(wish: Wish, meant: Meant, *, observe_only: bool, detach: bool, output: str) -> None:
     """Run a drill in a staging account. Asks every gate first, and for the environment's name.
 
     With --observe-only people act: each change is a task that ends when it is seen done, or by `drills approve`.
     Nothing is changed, so no scope, no lock and no --confirm is needed.
     """
-    meant = Meant(confirm, takeover=takeover, observe_only=observe_only)
-    _for_real(Wish(runbook, environment, to_site, settings, part), Mode.RUN, meant, detach=detach, output=output)
+    _for_real(wish, Mode.RUN, replace(meant, observe_only=observe_only), detach=detach, output=output)
 
 
 @click.command()
 @click.argument("runbook")
 @click.option("--env", "environment", required=True, help="The environment that is hit.")
-@_confirm
-@_takeover
-@_parts
-@_to
-@_set
-@_detach
-@_output
+@_meant
 @click.option(
     "--began", default="", metavar="WHEN", help="When it began, as you know it: 02:41Z..02:44Z, or with a day and zone."
 )
-def incident(  # noqa: PLR0913 - what the command line says
-    runbook: str,
-    environment: str,
-    to_site: str,
-    settings: tuple[str, ...],
-    *,
-    began: str,
-    confirm: str,
-    takeover: bool,
-    part: Part,
-    detach: bool,
-    output: str,
-) -> None:
+def incident(wish: Wish, meant: Meant, *, began: str, detach: bool, output: str) -> None:
     """Fail over for real: the same runbook without its faults. Nothing is undone by itself.
 
     When it began is taken from the rings of `drills observe`, from --began, or from both.
     """
-    meant = Meant(confirm, takeover=takeover, began=_began(began))
-    _for_real(Wish(runbook, environment, to_site, settings, part), Mode.INCIDENT, meant, detach=detach, output=output)
+    _for_real(wish, Mode.INCIDENT, replace(meant, began=_began(began)), detach=detach, output=output)
 
 
 def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str) -> None:
