@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from botocore.session import Session
 
-from drills import yamldoc
+from drills import yamlbuild
 from drills.aws.place import Place
 from drills.aws.readonly import SECRETS, WriteRefused, only_reads, refuse_writes
 from drills.aws.sessions import check_wall
@@ -41,9 +41,9 @@ def test_every_gate_the_page_speaks_of_is_asked() -> None:
 
 
 def test_the_limits_of_yaml_are_those_of_the_page() -> None:
-    assert yamldoc.MAX_BYTES == 1024 * 1024
-    assert f"depth {yamldoc.MAX_DEPTH}" in PAGE
-    assert f"{yamldoc.MAX_ALIASES:,} aliases" in PAGE
+    assert yamlbuild.MAX_BYTES == 1024 * 1024
+    assert f"depth {yamlbuild.MAX_DEPTH}" in PAGE
+    assert f"{yamlbuild.MAX_ALIASES:,} aliases" in PAGE
 
 
 def test_the_page_is_linked_and_invents_no_address() -> None:
