@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from dataplane_world import ask, running, serving
@@ -78,6 +79,41 @@ def test_a_header_tells_the_capacity_too(tmp_path: Path) -> None:
     some, every = (read_requests(files[name]) for name in ("some", "all"))
     assert {one.up for one in every if one.status} == {True}
     assert {(one.up, one.detail) for one in some if one.status} == {(False, "capacity 2, at least 4 is needed")}
+
+
+class _Naming(_Handler):
+    """Names its site in the body, and in no header."""
+
+    says: ClassVar = {"/named": '"west"', "/unnamed": "null", "/number": "7"}
+
+    def do_GET(self) -> None:
+        body = f'{{"server": {{"site": {self.says[self.path]}}}}}'.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_field_of_the_body_tells_which_site_answered(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.9.3.2", 0), _Naming)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.9.3.2:{server.server_port}"
+    jobs = [
+        ProbeJob(name, f"{url}/{name}", "", every_s=0.02, by_json="server.site")
+        for name in ("named", "unnamed", "number")
+    ]
+    observers = Observers()
+    watching = observers.start(jobs, tmp_path)
+    try:
+        files = {one.observer: Path(one.file) for one in watching}
+        wait_until(lambda: all(len(read_requests(file)) > 3 for file in files.values()), "answers")
+    finally:
+        observers.stop(list(watching))
+        server.shutdown()
+        server.server_close()
+    answered = {name: {one.by for one in read_requests(file) if one.status} for name, file in files.items()}
+    assert answered == {"named": {"west"}, "unnamed": {""}, "number": {""}}
+    assert all(read_header(file).identified for file in files.values())
 
 
 class _Truth(threading.Thread):

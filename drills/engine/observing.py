@@ -91,6 +91,7 @@ def probe_job(watch: AvailabilityWatch, owner: Owner, secret: Callable[[str], st
         at_least=watch.at_least,
         at_json=watch.at_json,
         at_header=watch.at_header,
+        by_json=watch.by_json,
     )
 
 

@@ -154,6 +154,7 @@ class AvailabilityWatch:
     at_least: float | None = None
     at_json: str = ""
     at_header: str = ""
+    by_json: str = ""
 
 
 @dataclass(frozen=True, slots=True)

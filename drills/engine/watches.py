@@ -40,7 +40,7 @@ def _bound(one: Availability, binder: Binder, resolver: str | None, where: Where
         url=_url(one, texts),
         status=one.expect.status,
         body=texts.get(("expect", "body"), ""),
-        header=one.served_by.header if one.served_by else "",
+        header=(one.served_by.header or "") if one.served_by else "",
         every_s=one.every.total_seconds(),
         timeout_s=one.timeout.total_seconds(),
         stable_for_s=one.stable_for.total_seconds(),
@@ -56,6 +56,7 @@ def _bound(one: Availability, binder: Binder, resolver: str | None, where: Where
         at_least=_least(one, texts, binder, where),
         at_json=(one.expect.at_least.json_ or "") if one.expect.at_least else "",
         at_header=(one.expect.at_least.header or "") if one.expect.at_least else "",
+        by_json=(one.served_by.json_ or "") if one.served_by else "",
     )
 
 

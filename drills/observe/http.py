@@ -44,6 +44,7 @@ class Http:
         self.names = names_for(job)
         self._session: ClientSession | None = None
         self._count = reader(job.at_json) if job.at_json else None
+        self._named = reader(job.by_json) if job.by_json else None
         parts = urlsplit(job.url)
         self._url, self._headers, self._tls_name = job.url, {"User-Agent": "drills-prober"}, None
         if job.connect_to:
@@ -106,7 +107,7 @@ class Http:
 
     def _judge(self, response: ClientResponse, body: bytes) -> Answer:
         job, status = self._job, response.status
-        by = response.headers.get(job.header, "") if job.header else ""
+        by = response.headers.get(job.header, "") if job.header else self._site(body)
         if status in NO_EVIDENCE and status != job.status:
             return Answer(None, by, status, f"status {status} is no evidence")
         if status != job.status:
@@ -118,6 +119,11 @@ class Http:
             return good
         found = self._count(body) if self._count is not None else response.headers.get(job.at_header)
         return enough(found, job.at_least, good)
+
+    def _site(self, body: bytes) -> str:
+        """Give the site that a body names; empty where it names none."""
+        found = None if self._named is None else self._named(body)
+        return found[:MOST_DETAIL] if isinstance(found, str) else ""
 
     async def close(self) -> None:
         """Close the pool."""

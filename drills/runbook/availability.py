@@ -24,6 +24,17 @@ def _least(value: Any) -> Any:
     return value
 
 
+def _check_path(expression: str, examples: str) -> None:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        jmespath.compile(expression)
+    except JMESPathError as error:
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise ValueError(f"json: not JMESPath ({reason}); write it as in {examples}") from error
+
+
 Least = Annotated[float | str, PlainValidator(_least, json_schema_input_type=float | str)]
 
 
@@ -36,16 +47,9 @@ class AtLeast(Written):
 
     @model_validator(mode="after")
     def _reads(self) -> AtLeast:
-        import jmespath
-        from jmespath.exceptions import JMESPathError
-
         if self.json_ is not None and self.header is not None:
             raise ValueError("the capacity stands in one place; write json or header")
-        try:
-            jmespath.compile(self.json_ or "@")
-        except JMESPathError as error:
-            reason = str(error).splitlines()[0].rstrip(":")
-            raise ValueError(f"json: not JMESPath ({reason}); write it as in healthy or length(targets)") from error
+        _check_path(self.json_ or "@", "healthy or length(targets)")
         return self
 
 
@@ -68,6 +72,21 @@ class ServedBy(Written):
     """How an answer tells which site gave it."""
 
     header: Name
+
+
+class AnsweredBy(Written):
+    """How an answer tells which site gave it: in a ``header``, or in ``json`` (JMESPath in the body)."""
+
+    header: Name | None = None
+    json_: Text | None = Field(default=None, alias="json")
+
+    @model_validator(mode="after")
+    def _one(self) -> AnsweredBy:
+        if (self.header is None) == (self.json_ is None):
+            raise ValueError("the site is named in one place; write header or json")
+        if self.json_ is not None:
+            _check_path(self.json_, "site or server.site")
+        return self
 
 
 class Resolve(StrEnum):
@@ -138,7 +157,7 @@ class Availability(Written):
     method: Name = "GET"
     ca: Text | None = None
     expect: Expect = Expect.model_construct(status=200, body="", address=(), value=None, at_least=None)
-    served_by: ServedBy | None = None
+    served_by: AnsweredBy | None = None
     every: Span = timedelta(milliseconds=100)
     timeout: Span = timedelta(seconds=1)
     stable_for: Span = timedelta(seconds=10)
