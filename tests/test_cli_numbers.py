@@ -489,6 +489,48 @@ def test_groups_named_one_by_one_are_compared_by_phase_and_both_ends_must_agree(
     assert (refused.returncode, "001-orders stands on both sides" in refused.stderr) == (2, True)
 
 
+def keep_rows(home: Path, lows: list[int], runbook: str = "orders") -> None:
+    """Write one drill a day that lost so many rows, or one more."""
+    lasted = simulate(failover(runbook=runbook))
+    for day, low in enumerate(lows):
+        told: dict[str, Json] = {"name": "lost_rows", "verdict": "MISSED" if low else "UNPROVEN", "target": 0}
+        told |= {"low": low, "best": low, "high": low + 1, "unit": "rows", "why": "", "decided_by": ""}
+        objectives: list[Json] = [told]
+        claims = Facts(**{**CLAIMS, "objectives": objectives})
+        keep(home, f"{day:03}-{runbook}", claiming(shifted(lasted, day * 86_400), claims, "missed", 1))
+
+
+def test_history_and_compare_tell_rows_in_rows(tmp_path: Path) -> None:
+    keep_rows(tmp_path, [0, 3, 7], "old")
+    keep_rows(tmp_path, [30, 33, 37], "new")
+    told = json.loads(drills(tmp_path, "history", "--runbook", "old", "--output", "json").stdout)
+    (rows,) = told["kinds"][0]["objectives"]
+    assert rows["points"][1] == {"low": 3, "high": 4, "unit": "rows"}
+    assert (rows["targets"], rows["unit"], rows["misses"]["missed"]) == ([0], "rows", 2)
+    said = drills(tmp_path, "history", "--runbook", "old").stdout
+    assert "lost_rows  3  7 rows..8 rows" in said
+    both = ("--runbook", "old", "--runbook", "new")
+    told = json.loads(drills(tmp_path, "compare", *both, "--output", "json").stdout)["comparisons"][0]
+    assert (told["objectives"][0]["answer"], told["regressed"]) == ("more", True)
+    said = drills(tmp_path, "compare", *both).stdout
+    assert "0 rows..8 rows (n = 3)" in said
+    assert drills(tmp_path, "compare", *both, "--exit-code").returncode == 1
+    single = drills(tmp_path, "compare", "000-old", "002-new").stdout
+    assert "more" in single
+    assert "by 36 rows..38 rows" in single
+    single = json.loads(drills(tmp_path, "compare", "000-old", "002-new", "--output", "json").stdout)["comparisons"][0]
+    assert single["objectives"][0]["more_by"] == {"low": 36, "high": 38, "unit": "rows"}
+
+
+def test_a_figure_that_an_earlier_version_did_not_know_is_no_difference(tmp_path: Path) -> None:
+    def without(body: dict[str, Any]) -> dict[str, Any]:
+        del body["claims"]["exposure"]
+        return body
+
+    told = told_otherwise(tmp_path, without, code=0)
+    assert checks(told)["exposure"] is True
+
+
 def test_two_runbooks_are_compared_by_the_same_names(tmp_path: Path) -> None:
     keep_many(tmp_path, [7.0, 7.1, 7.2])
     keep_many(tmp_path, [5.0, 5.1, 5.2], "orders-new", 10)
