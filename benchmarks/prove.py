@@ -28,6 +28,7 @@ BARS: dict[str, tuple[str, ...]] = {
     "rehearsals": ("rehearsals.py", "rehearsals", "--runs", "20"),
     "rehearsals-incident": ("rehearsals.py", "rehearsals-incident", "--runs", "10", "--as", "incident"),
     "rehearsals-blackhole": ("rehearsals.py", "rehearsals-blackhole", "--runs", "10", "--outage", "blackhole"),
+    "switchovers": ("switchovers.py", "--runs", "10"),
     "calibrate": ("calibrate.py", "calibrate"),
     "calibrate-loaded": ("calibrate.py", "calibrate-loaded", "--hogs", "3"),
     "sidebyside": ("sidebyside.py",),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from report_drills import CLAIMS, ESCAPES, claiming, failover, simulate, states
 
 from drills.engine.plan import Finally, Mode, Objective, Plan
-from drills.report import figures, markdown, paint, text
+from drills.measure.evidence import Bracket
+from drills.report import figures, markdown, paint, switch, text
 from drills.report import json as json_report
 from drills.report.blocks import Command, Line, Part, Table, Words
 from drills.report.result import DrillResult, Source, summarize
@@ -351,3 +352,17 @@ def test_guards_and_gates_that_said_no_are_told() -> None:
         ("gate scope", "no answer: tags could not be read"),
         ("guard other-customers", "no: alarm fired"),
     ]
+
+
+def test_writes_are_to_stop_at_the_first_fence_and_authority_moves_with_the_promote() -> None:
+    state = states(simulate(failover()))
+    assert state.opened is not None
+    clock, lose, promote = state.opened.clock, state.progress["lose"].started, state.progress["promote"]
+    assert lose is not None
+    assert promote.started is not None
+    assert promote.ended is not None
+    assert switch.stopping(state, clock) == lose.mono_ns
+    assert switch.moved(state, clock) == Bracket(promote.started.mono_ns, promote.ended.mono_ns)
+    assert (switch.stopping(state, "another"), switch.moved(state, "another")) == (None, None)
+    refused = states(simulate(failover(), Script(refuses=frozenset({"promote"}))))
+    assert switch.moved(refused, clock) is None

@@ -25,8 +25,7 @@ SIMULATED: Final = (
     "AWS itself: moto keeps the resources; what moto would only pretend is refused with 501 NotImplemented",
     "Regions: two groups of processes on one machine, one kernel and one clock; the WAN is a delaying proxy",
     "How long AWS takes: profile.yaml (network ACLs, DNS propagation, instance boot, health checks, metrics)",
-    "Sizes: one PostgreSQL a site and one application process an instance; no load balancer, no storage snapshots",
-    "The last snapshot of a deleted database: a copy of its files before they are overwritten; nothing restores it",
+    "Sizes: one PostgreSQL a site, one application process an instance, no load balancer; a last snapshot is a folder",
     "Permissions: any role of the environment's accounts can be assumed, and no policy is evaluated",
 )
 
