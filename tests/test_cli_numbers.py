@@ -352,6 +352,7 @@ def test_a_drill_killed_before_its_first_event_is_left_out_as_what_it_is(tmp_pat
     assert f"not counted: z-torn: {why}" in compared.stderr
     assert "z-unwritten  empty" in drills(tmp_path, "list").stdout
     assert drills(tmp_path, "verify", "z-torn").returncode == 3
+    assert (drills(tmp_path, "watch", "z-torn").returncode, drills(tmp_path, "show", "z-torn").returncode) == (1, 1)
     (tmp_path / "z-torn" / "observers").mkdir()
     assert drills(tmp_path, "history").returncode == 3, "what observed something had begun: its journal is gone"
 

@@ -141,7 +141,7 @@ def compare(
             found = [_one_or_two(drill, runbook, left_out)]
     finally:
         for one in left_out.values():
-            click.echo(f"not counted: {one.drill}: {one.why}", err=True)
+            click.echo(f"drills: not counted: {one.drill}: {one.why}", err=True)
     _tell(found, output)
     if exit_code and any(one.regressed for one in found):
         return 1

@@ -206,7 +206,8 @@ def watch(drill: str | None, output: str) -> None:
     folder = folders.find(drill)
     clock = SystemClock()
     begun = clock.now()
-    while folders.ends(folder) is None and clock.now().since(begun) < FIRST_EVENT_WITHIN_S:
+    # A journal is made by a process that drives it: where none does, no first event will come.
+    while folders.ends(folder) is None and folders.driven(folder) and clock.now().since(begun) < FIRST_EVENT_WITHIN_S:
         clock.sleep(LOOK_EVERY_S)
     found = folders.read(folder)
     if found.driven:

@@ -194,7 +194,7 @@ def _environments(environment: str) -> list[LoadedEnvironment]:
         try:
             loaded.append(load_environment(path))
         except Invalid as error:
-            click.echo(f"left out: {error}", err=True)
+            click.echo(f"drills: left out: {error}", err=True)
     return loaded
 
 
