@@ -229,3 +229,22 @@ def test_what_was_seen_after_the_machine_was_started_again_is_not_put_among_what
     read_back(new, writer.book.rounds, writer.book.recovered)
     stores = Lived((("orders", old), ("orders", new)), (RPO,), data=(ORDERS,), availability=()).judged().stores
     assert [one.rows.acked for one in stores] == [300]
+
+
+# -- writes that no reading could find ------------------------------------------------------------------------
+
+
+def test_a_write_acknowledged_after_the_last_reading_had_begun_is_not_thereby_lost() -> None:
+    """Nobody has looked for it since; where every write must have been compared, it leaves the loss unbounded."""
+    book = ledger(Story(), lag=0).book
+    whole = rpo.loss(book, STRUCK)
+    during = Marker("w", 950, LOST + 14 * S + MS, LOST + 14 * S + 2 * MS, acked=True, primary="pg-east")
+    later = [replace(during, seq=951 + at, sent=LOST + 16 * S, ended=LOST + 17 * S) for at in range(3)]
+    more = replace(book, markers=[*book.markers, *later, during])
+    found = rpo.loss(more, STRUCK)
+    assert (found.rows.lost, found.low) == (whole.rows.lost, whole.low)
+    assert found.high is None, "the old primary still acknowledged when the writer stopped"
+    every = rpo.loss(replace(more, every_write=True), STRUCK)
+    assert (every.high, "4 writes were acknowledged after" in every.why) == (None, True)
+    before = replace(book, markers=[*book.markers, replace(during, sent=LOST + 13 * S, ended=LOST + 13 * S + MS)])
+    assert rpo.loss(before, STRUCK).rows.lost == whole.rows.lost + 1

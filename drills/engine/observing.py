@@ -249,10 +249,15 @@ class Watchers:
     def _collected(self, state: State, cancelled: Token) -> Iterator[ev.Body]:
         if state.stop is None and not state.world_gone:
             yield from self._ask_points(state, cancelled, after=True)
+        killed: list[str] = []
+        stores = {one.id for one in state.plan.data}
+        if not state.held:  # what is still acknowledged while the survivor is read could not be found by that reading
+            with self._one_hand:
+                killed += self._observers.stop([one for one in state.watching.values() if one.observer in stores])
         read = self._read_ledgers(state, 2, cancelled, READ_AGAIN_EVERY_S * 4)
-        with self._one_hand:
-            killed = self._observers.stop(list(state.watching.values())) if not state.held else []
-            if not state.held:
+        if not state.held:
+            with self._one_hand:
+                killed += self._observers.stop([one for one in state.watching.values() if one.observer not in stores])
                 self._observers.sweep(self._folder, ())
         for one in state.watched:
             if not Path(one.file).exists():

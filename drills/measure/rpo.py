@@ -8,8 +8,9 @@ Nanoseconds of one monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from drills.measure.readings import Key, Reading, readings_of
 from drills.timeline.samples import Marker, ReadRound, Recovered
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from drills.measure.evidence import Bracket
 
-Key: TypeAlias = tuple[str, int]
 _NONE: frozenset[Key] = frozenset()
 
 ENDLESS = 1 << 62
@@ -107,6 +107,8 @@ class _Join:
     present: list[Marker]
     holes: list[Marker]
     strangers: int
+    unread: int = 0
+    """Writes that were acknowledged after the last reading had begun: nobody knows what became of them."""
 
 
 def loss(book: Book, disaster: Bracket) -> Loss:
@@ -118,7 +120,7 @@ def loss(book: Book, disaster: Bracket) -> Loss:
     """
     tb, ta = disaster.earliest, disaster.latest
     old = book.old or _identity(book.markers, tb)
-    readings = _readings(book)
+    readings = readings_of(book.rounds, book.recovered)
     join = _join(book, old, readings)
     rows = _rows(book, join, readings, ta)
     notes = () if old else ("no ack before the disaster names the server that executed it",)
@@ -143,7 +145,7 @@ def loss(book: Book, disaster: Bracket) -> Loss:
         (behind, None if k is None else max(0, ta - k)),
         acked_after,
         _rate(join.acked, tb),
-        readings[-1],
+        readings[-1].keys,
         frozenset((marker.writer, marker.seq) for marker in join.acked),
         notes,
     )
@@ -211,6 +213,8 @@ def _high(book: Book, join: _Join, ta: int, end: int) -> tuple[int | None, str]:
     if join.strangers:
         return None, f"{join.strangers} acked rows are absent that another server than the old primary acked"
     if book.every_write:
+        if join.unread:
+            return None, f"{join.unread} writes were acknowledged after the last reading had begun"
         if not join.lost:
             return 0, "every acknowledged write was compared and none is absent"
         span = max(ta, *(_ended(marker) for marker in join.lost)) - min(marker.sent for marker in join.lost)
@@ -234,43 +238,26 @@ def _identity(markers: Sequence[Marker], tb: int) -> str:
     return names.pop() if len(names) == 1 else ""
 
 
-def _readings(book: Book) -> list[frozenset[Key]]:
-    """Give the keys found by each complete reading, in order.
+def _join(book: Book, old: str, readings: list[Reading]) -> _Join:
+    """Sort the markers out. Present counts only what *every* complete reading found and the old primary executed.
 
-    What a reading that broke off has found is there, unless a complete one that began later does not find it.
+    Lost is what the last reading does not find although it had been acknowledged before that reading began.
     """
-    whole = sorted((one.started, one.round) for one in book.rounds if one.complete)
-    if not whole:
-        return []
-    began, last = whole[-1]
-    later = {one.round for one in book.rounds if one.started >= began}
-    earlier = {one.round for one in book.rounds} - later
-    found: dict[int, set[Key]] = {number: set() for _, number in whole}
-    for row in book.recovered:
-        # A reading that never said its end has broken off as well; rounds are counted upwards.
-        number = last if row.round in later or (row.round > last and row.round not in earlier) else row.round
-        found.setdefault(number, set()).add((row.writer, row.seq))
-    return [frozenset(found[number]) for _, number in whole]
-
-
-def _join(book: Book, old: str, readings: list[frozenset[Key]]) -> _Join:
-    """Sort the markers out. Present counts only what *every* complete reading found and the old primary executed."""
     by_old = {(row.writer, row.seq) for row in book.recovered if executed_by(row, old)}
-    always = _in_all(readings) & by_old
-    last = readings[-1] if readings else _NONE
+    always = _in_all([one.keys for one in readings]) & by_old
     acked = [marker for marker in book.markers if marker.acked and marker.primary == old]
-    strangers = sum(
-        1
-        for marker in book.markers
-        if marker.acked and marker.primary != old and (marker.writer, marker.seq) not in last
-    )
     if not readings:
         return _Join(acked, [], [], [], 0)
-    lost = [marker for marker in acked if (marker.writer, marker.seq) not in last]
+    last = readings[-1]
+    gone = [marker for marker in book.markers if marker.acked and last.lacks(marker)]
+    lost = [marker for marker in gone if marker.primary == old]
+    unread = sum(
+        1 for marker in acked if _ended(marker) > last.started and (marker.writer, marker.seq) not in last.keys
+    )
     present = [marker for marker in book.markers if (marker.writer, marker.seq) in always]
     ever = [marker for marker in book.markers if (marker.writer, marker.seq) in by_old]
-    gone = [marker for marker in acked if (marker.writer, marker.seq) not in always]
-    return _Join(acked, lost, present, _holes(ever, gone), strangers)
+    missed = [marker for marker in acked if any(one.lacks(marker) for one in readings)]
+    return _Join(acked, lost, present, _holes(ever, missed), len(gone) - len(lost), unread)
 
 
 def _holes(present: list[Marker], lost: list[Marker]) -> list[Marker]:
@@ -288,10 +275,8 @@ def _holes(present: list[Marker], lost: list[Marker]) -> list[Marker]:
     ]
 
 
-def _rows(book: Book, join: _Join, readings: list[frozenset[Key]], ta: int) -> Rows:
-    last = readings[-1] if readings else _NONE
-    first = readings[0] if readings else _NONE
-    keys = {(marker.writer, marker.seq) for marker in join.acked}
+def _rows(book: Book, join: _Join, readings: list[Reading], ta: int) -> Rows:
+    last = readings[-1].keys if readings else _NONE
     unanswered = [marker for marker in book.markers if not marker.acked]
     return Rows(
         acked=len(join.acked),
@@ -300,7 +285,9 @@ def _rows(book: Book, join: _Join, readings: list[frozenset[Key]], ta: int) -> R
         indeterminate=sum(1 for marker in unanswered if marker.acked is None),
         holes=len(join.holes),
         diverged=sum(1 for marker in join.lost if marker.sent > ta),
-        reconciled=len((last - first) & keys),
+        reconciled=sum(
+            1 for marker in join.acked if readings and readings[0].lacks(marker) and (marker.writer, marker.seq) in last
+        ),
         read=bool(readings),
     )
 
