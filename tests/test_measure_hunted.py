@@ -14,6 +14,7 @@ from drills.engine.plan import DataWatch, Objective
 from drills.measure import rpo
 from drills.measure.evidence import Bracket
 from drills.measure.verdict import Verdict
+from drills.report.result import summarize
 from drills.testing import step
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
@@ -248,3 +249,10 @@ def test_a_write_acknowledged_after_the_last_reading_had_begun_is_not_thereby_lo
     assert (every.high, "4 writes were acknowledged after" in every.why) == (None, True)
     before = replace(book, markers=[*book.markers, replace(during, sent=LOST + 13 * S, ended=LOST + 13 * S + MS)])
     assert rpo.loss(before, STRUCK).rows.lost == whole.rows.lost + 1
+
+
+def test_every_file_of_an_observer_stands_among_the_evidence_of_a_report(tmp_path: Path) -> None:
+    files = [("service", file) for file in halves(tmp_path, 0)]
+    seals = tuple((20.0, ev.Sealed(name, str(file), 5, 1, 2, file.name)) for name, file in files)
+    events, state = Lived(files, told=(*BEGAN, *seals)).events()
+    assert [one.sha256 for one in summarize(events, state).evidence] == ["service.db", "service.2.db"]

@@ -232,6 +232,7 @@ def test_a_ttl_client_is_judged_beside_the_service_and_its_tail_is_named() -> No
     assert judged.worst_client is not None
     assert judged.worst_client.high_s is not None
     assert judged.worst_client.high_s == pytest.approx(service.high_s + 3.0)
+    assert judged.worst_client.low_s == max(service.low_s, theirs.low_s), "at least as slow as the one that was watched"
     assert theirs.high_s <= judged.worst_client.high_s + 0.1
 
 

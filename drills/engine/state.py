@@ -47,6 +47,7 @@ class State:
         self.watched: list[ev.Watching] = []
         """Every observer there was; one that died and was started again stands here twice."""
         self.sealed: dict[str, ev.Sealed] = {}
+        """By file: an observer that died has several."""
         self.points: dict[tuple[str, bool], ev.PointTold] = {}
         """What was last told of each recovery point, before the disaster and (True) after the recovery."""
         self.gates: list[ev.Gated] = []
@@ -175,7 +176,7 @@ class State:
 
     @_take.register(ev.Sealed)
     def _sealed(self, body: ev.Sealed, _: Stamp) -> None:
-        self.sealed[body.observer] = body
+        self.sealed[body.file] = body
 
     @_take.register(ev.PointTold)
     def _point_told(self, body: ev.PointTold, _: Stamp) -> None:

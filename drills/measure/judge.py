@@ -74,7 +74,8 @@ class _Judge(Bench):
         objectives = tuple(self.objective(target) for target in question.targets)
         observers = tuple(answer_observer(one, spans[one.name]) for _, one in shown) + self._joint_observers()
         main = next((item for item in observers if item.persona == Persona.FRESH), observers[0] if observers else None)
-        worst_client = self._worst_client(service)
+        clients = [spans[one.name] for _, one in shown if one.persona is Persona.TTL]
+        worst_client = self._worst_client(service, clients)
         return Judgement(
             objectives=objectives,
             observers=observers,
@@ -185,14 +186,15 @@ class _Judge(Bench):
                     found.setdefault(seen.name, seen)
         return tuple(found.values())
 
-    def _worst_client(self, service: list[Span]) -> Span | None:
+    def _worst_client(self, service: list[Span], clients: list[Span]) -> Span | None:
         """Bound the slowest TTL client: each watched one is a single draw between the service's end and a TTL more."""
         watches = [one.header for one in self.question.watches if not foreign(one.header, self.question)]
         known = [one.ttl_ns for one in watches if one.ttl_ns is not None]  # a resolver may tell less than its server
-        if not service or not known or all(one.persona is not Persona.TTL for one in watches):
+        if not service or not known or not clients:
             return None
         one = worst(service)
-        return Span(one.low, None if one.high is None else one.high + max(known))
+        least = max(span.low for span in (one, *clients))
+        return Span(least, None if one.high is None else max(least, one.high + max(known)))
 
     def _phases(self) -> tuple[JudgedPhase, ...]:
         """Cut the recovery time, as its objective's observers saw it (without one: all of them), into its parts."""

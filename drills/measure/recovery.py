@@ -52,8 +52,10 @@ def lost(ledger: Ledger, loss: Loss | None, question: Question, disaster: Bracke
         )
     doubts += [Doubt(f"{loss.store}: {note}", "a marker writer that records who answered") for note in loss.notes]
     width = 0 if loss.high is None else max(0, loss.high - loss.low - disaster.width)
+    # Where one loss alone makes the lower end, not all of that bracket is in the bounds.
+    struck = disaster.width if loss.high is None else min(disaster.width, loss.high - loss.low)
     shares = (
-        Share("when the disaster struck", disaster.width, "a tighter bracket around the fault"),
+        Share("when the disaster struck", struck, "a tighter bracket around the fault"),
         Share(f"between markers of {loss.store}", width, f"markers closer than {show(ledger.header.every_ns / NS)}"),
     )
     return Span(loss.low, loss.high, tuple(doubts), shares)
