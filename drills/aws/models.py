@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 @cache
 def loader() -> Loader:
-    """Give the loader; it remembers the models it has read."""
-    from botocore.loaders import create_loader
+    """Give the loader; it remembers the models it has read. ``AWS_DATA_PATH`` names folders of one's own models."""
+    from drills.aws.model_files import Files, Models
 
-    return create_loader(os.environ.get("AWS_DATA_PATH"))
+    named = filter(None, os.environ.get("AWS_DATA_PATH", "").split(os.pathsep))
+    own = [os.path.expanduser(os.path.expandvars(path)) for path in named]  # noqa: PTH111 - as botocore reads it
+    return Models(extra_search_paths=own, file_loader=Files())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from drills.services.spec import Spec
     from drills.timeline.facts import Json
 
+_CHANGE = (Kind.ACTION, Kind.FAULT)
 _SECRET_NAMES = frozenset({"dsn", "password", "secret", "token"})
 
 
@@ -43,7 +44,7 @@ class Traits(NamedTuple):
     @property
     def reversible(self) -> bool:
         """Whether a step of this kind can be taken back."""
-        return self.kind in (Kind.ACTION, Kind.FAULT) and self.one_way is None
+        return self.kind in _CHANGE and self.one_way is None
 
 
 class Works:
@@ -103,7 +104,7 @@ def check_fields(
         made = _as_far_as_known(found.work, {name: value for name, value in finished.items() if name not in wrong})
         return traits(found.kind, found.work, made)
     told = traits(found.kind, found.work, made) if found.work.varies else found
-    ends = made.self_expiry() if isinstance(made, Expiring) else None
+    ends = made.self_expiry() if found.kind in _CHANGE and isinstance(made, Expiring) else None
     return told if ends is None else told._replace(expires_s=ends.total_seconds())
 
 
