@@ -20,12 +20,11 @@ def bind_outputs(params: Facts, outputs: Mapping[str, Facts]) -> Facts:
     ``outputs`` holds the output of each step that has ended, by its id. ``Rejected`` (nothing was changed) when an
     output is not there, or nothing.
     """
-    return Facts(**{name: _bound(value, outputs) for name, value in params.items()})
+    late = {name: _bound(value, outputs) for name, value in params.items() if waits_for_output(value)}
+    return Facts(**{**params, **late}) if late else params
 
 
 def _bound(value: Json, outputs: Mapping[str, Facts]) -> Json:
-    if not waits_for_output(value):
-        return value
     scope: dict[str, Json] = {}
     for reference in references(value):
         if reference.output is not None:

@@ -89,7 +89,7 @@ def bind(value: Node, scope: Mapping[str, Node]) -> Node:
 def waits_for_output(value: Node) -> bool:
     """Say whether ``value`` names an output, even as escaped text: then ``finish`` comes after the outputs."""
     if isinstance(value, str):
-        return _LATE.search(value) is not None
+        return "${" in value and _LATE.search(value) is not None
     if isinstance(value, list):
         return any(waits_for_output(item) for item in value)
     return isinstance(value, dict) and any(waits_for_output(item) for item in value.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.errors import Rejected
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from drills.yamldoc import Where
 
 NO_VALUE: Final = "no value: "
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def expression_problem(text: str) -> str:
@@ -33,6 +35,8 @@ def expression_problem(text: str) -> str:
 
 def search(expression: str, answer: Json) -> Json:
     """Find what a JMESPath names in an answer; a text beginning ``no value`` when it cannot be carried out."""
+    if _NAME.fullmatch(expression):  # most are the name of one member, which needs no parser
+        return answer.get(expression) if isinstance(answer, dict) else None
     import jmespath
     from jmespath.exceptions import JMESPathError
 
