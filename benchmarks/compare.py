@@ -106,9 +106,7 @@ class Cases:
 
         def ours(folder: Path) -> Program:
             words = (str(pair.ours), str(pair.environment), self._endpoint, str(folder / "drill"))
-            # As the command `drills` says to pydantic itself, before it loads it.
-            here = {**self._environment, "PYDANTIC_DISABLE_PLUGINS": "__all__"}
-            return Program((sys.executable, str(HERE / "ours.py"), *words), folder, here)
+            return Program((sys.executable, str(HERE / "ours.py"), *words), folder, self._environment)
 
         def bare(folder: Path) -> Program:
             words = (str(HERE / "bare.py"), self._endpoint, str(steps))

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.cli import sweeping
+from drills.cli import frugal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main(runbook: str, environment: str, endpoint: str, folder: str) -> int:
     """Run it, print how long the steps took in all, and give 0 when every step is done."""
-    sweeping.seldom()  # as the command does, before it loads the rest
+    frugal.begin()  # as the command does, before it loads the rest
     from drills.aws.sessions import Accounts
     from drills.cli.compose import Show, open_drill
     from drills.engine.compile import compile_plan
@@ -46,7 +46,7 @@ def main(runbook: str, environment: str, endpoint: str, folder: str) -> int:
     state = open_drill(Path(folder), plan, Accounts(), Show(seen.listen, lambda _: None, lambda: None), outside=None)
     undone = [name for name, one in state.progress.items() if one.status is not Status.DONE]
     print(json.dumps({"steps": len(state.progress), "not_done": undone[:10], "steps_took_s": seen.took_s()}))
-    sweeping.no_more()
+    frugal.end()
     return 1 if undone or state.finished is None else 0
 
 

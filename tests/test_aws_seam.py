@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_world import World, moto_server
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import create_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drills.aws.classify import PASSING, THROTTLED, classify, mapped
+from drills.aws.model_files import Files, Models
+from drills.aws.models import loader
 from drills.aws.place import Place
 from drills.aws.readonly import SECRETS, WriteRefused, only_reads
 from drills.aws.retry import Retry
@@ -515,3 +519,36 @@ def test_a_resolved_secret_stands_in_no_log_line(world: World, monkeypatch: pyte
 @given(*[st.text(alphabet="abcxyz0189", min_size=size, max_size=40) for size in (6, 0, 0)])
 def test_a_struck_out_value_is_nowhere_in_the_text(value: str, left: str, right: str) -> None:
     assert value not in strike(f"{left}{value}{right}", [value])
+
+
+# -- the service models ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", ["ec2", "s3", "dynamodb", "arc-region-switch", "fis"])
+def test_a_service_model_is_what_botocore_itself_reads(service: str) -> None:
+    theirs, ours = create_loader(), Models(file_loader=Files())  # of their own: clients change what they are given
+    for kind in ("service-2", "paginators-1", "endpoint-rule-set-1"):
+        assert ours.load_service_model(service, kind) == theirs.load_service_model(service, kind)
+        assert service in ours.list_available_services(kind)
+    assert list(ours.list_available_services("waiters-2")) == theirs.list_available_services("waiters-2")
+
+
+def test_an_unknown_service_is_told_with_all_that_are_known() -> None:
+    with pytest.raises(UnknownServiceError, match=r"Unknown service: 'ec3'.*\bec2\b"):
+        loader().load_service_model("ec3", "service-2")
+    with pytest.raises(UnknownServiceError, match="Unknown service: 'sts'"):
+        loader().load_service_model("sts", "resources-1")
+
+
+def test_a_folder_of_ones_own_models_comes_before_botocores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "orders" / "2026-01-01"
+    own.mkdir(parents=True)
+    (own / "service-2.json").write_text('{"metadata": {"serviceId": "Orders"}}')
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    loader.cache_clear()
+    try:
+        assert loader().load_service_model("orders", "service-2") == {"metadata": {"serviceId": "Orders"}}
+        assert "orders" in loader().list_available_services("service-2")
+        assert "ec2" in loader().list_available_services("service-2")
+    finally:
+        loader.cache_clear()

@@ -57,6 +57,28 @@ def test_version_loads_neither_click_nor_msgspec(home: Path) -> None:
     assert {"click", "msgspec", "dataclasses"} & set(json.loads(modules)) == set()
 
 
+def test_a_check_never_loads_what_tells_of_installed_packages_and_whoever_asks_it_still_gets_it(tmp_path: Path) -> None:
+    path = tmp_path / "runbook.yaml"
+    path.write_text("runbook: one\ntitle: One\nsteps:\n  - id: rest\n    probe: flow.wait\n    with: {for: 1s}\n")
+    asked = (
+        f"{LOADED}; import importlib.metadata; from importlib.metadata import version;"
+        " print(version('pydantic') == importlib.metadata.version('pydantic'), 'zipfile' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", asked, "check", str(path)],
+        env=unmeasured(environment(tmp_path)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    *_, modules, answer = ran.stdout.splitlines()
+    assert {"pydantic", "importlib.metadata"} <= set(json.loads(modules))
+    assert {"zipfile", "email", "hashlib"} & set(json.loads(modules)) == set()
+    assert answer == "True True"
+
+
 def test_help_lists_every_command_of_the_table(home: Path) -> None:
     ran = drills(home, "--help")
     assert ran.returncode == 0

@@ -12,7 +12,6 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,6 +98,8 @@ def _sso(profile: str, fields: Mapping[str, Any]) -> Lasting:
     start = str(fields.get("sso_start_url", ""))
     renew = f"`aws sso login --profile {profile}`"
     source = f"profile {profile}, IAM Identity Center"
+    from hashlib import sha1
+
     # botocore names the file by the SHA-1 of the session's name, or of the start URL in the older form.
     name = sha1((session or start).encode(), usedforsecurity=False).hexdigest()
     folder = Path("~/.aws/sso/cache").expanduser()

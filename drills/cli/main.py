@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from drills import __version__
-from drills.cli import sweeping
+from drills.cli import frugal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +51,7 @@ def _status() -> int:
 
 
 def _clicked(words: list[str]) -> object:
-    # pydantic would look through every installed package for plugins: 50 ms for nothing we use.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    sweeping.seldom()
+    frugal.begin()
     import click
 
     from drills.cli.group import cli
@@ -76,7 +73,7 @@ def _clicked(words: list[str]) -> object:
 
 def _flushed(code: int) -> int:
     """Flush here, where a reader who has gone away is no error, and not at the interpreter's end, where it is one."""
-    sweeping.no_more()
+    frugal.end()
     try:
         sys.stdout.flush()
     except OSError:

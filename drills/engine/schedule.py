@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from drills import digest
 from drills.aws.classify import error_code, mapped
 from drills.clock import NS
 from drills.errors import Rejected, WorkError
@@ -27,9 +27,9 @@ _STRANGE: Final = re.compile(r"[^0-9a-zA-Z-_.]")
 
 def name_of(drill: str, step: str) -> str:
     """Name a step's schedule: the same from every process and version, and no other's."""
-    digest = hashlib.sha256(f"{drill}/{step}/1".encode()).hexdigest()[:12]
+    own = digest.of(f"{drill}/{step}/1")[:12]
     told = _STRANGE.sub("-", f"drills-{step}-{drill}")
-    return f"{told[: LONGEST_NAME - len(digest) - 1]}-{digest}"
+    return f"{told[: LONGEST_NAME - len(own) - 1]}-{own}"
 
 
 def request(name: str, call: UndoCall, man: DeadMan, why: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _at(at_ns: int) -> str:
 
 
 def _token(name: str, at_ns: int) -> str:
-    return hashlib.sha256(f"{name}/{at_ns}".encode()).hexdigest()[:64]
+    return digest.of(f"{name}/{at_ns}")
 
 
 def _partition(arn: str) -> str:

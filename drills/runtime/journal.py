@@ -76,6 +76,7 @@ class Journal:
             db = sqlite3.connect(folder / FILE, timeout=5, isolation_level=None, check_same_thread=False)
             db.execute("pragma journal_mode=wal")
             db.execute("pragma synchronous=full")
+            db.execute("pragma cache_size=-256")  # KiB: it is only ever added to
             for statement in statements:
                 db.execute(statement)
         except sqlite3.Error as error:

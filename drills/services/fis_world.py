@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from drills import digest
 from drills.aws.classify import error_code, mapped
 from drills.errors import Rejected
 from drills.fis.catalogue import Heals, actions
@@ -80,7 +80,7 @@ class Seen:
 
 def token(whose: str) -> str:
     """Give the token of a step: the same from every process, and no other's."""
-    return f"drills-{hashlib.sha256(whose.encode()).hexdigest()[:32]}"
+    return f"drills-{digest.of(whose)[:32]}"
 
 
 def experiments(aws: Aws, mine: str) -> tuple[Seen, ...]:

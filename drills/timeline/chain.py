@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
+
+from drills import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +14,7 @@ GENESIS = "0" * 64
 
 def link(previous: str, text: str) -> str:
     """Chain one line to the one before it: SHA-256 over both, as hex."""
-    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+    return digest.of(f"{previous}\n{text}")
 
 
 def broken_at(rows: Iterable[tuple[int, str, str]]) -> int | None:
