@@ -9,6 +9,7 @@ from collections.abc import Generator
 import psycopg
 import pytest
 from observe_world import NameServer, Postgres, free_port, postgres_pair, wait_until
+from psycopg import sql
 
 from drills.aws.place import Place
 from drills.aws.sessions import Accounts, Session
@@ -97,10 +98,20 @@ def test_a_primary_tells_whether_a_standby_follows_it(aws: Session, pair: tuple[
     assert "1 standby follows the primary" in seen(primary.dsn)[1]
     assert seen(standby.dsn) == (False, "the server is in recovery: it is no primary")
     assert seen(f"postgresql://drills@127.0.0.1:{free_port('127.0.0.1')}/postgres")[0] is None
-    with psycopg.connect(primary.dsn, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
-        assert seen(primary.dsn) == (False, "no standby follows the primary")
+    [(source,)] = standby.ask("SHOW primary_conninfo")
+    follow(standby, "")
+    try:
+        wait_until(lambda: seen(primary.dsn) == (False, "no standby follows the primary"), "the standby to leave")
+    finally:
+        follow(standby, str(source))
     wait_until(lambda: seen(primary.dsn)[0] is True, "the standby again", 60)
+
+
+def follow(standby: Postgres, source: str) -> None:
+    """Name the primary a standby follows; none: it follows nobody."""
+    with psycopg.connect(standby.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER SYSTEM SET primary_conninfo = {}").format(sql.Literal(source)))
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def test_a_query_proves_content_by_one_value_and_can_change_nothing(
