@@ -265,7 +265,7 @@ class Bench:
         stopping, moved = self.question.stopping, self.question.moved is not None
         if stopping is None and self.disaster is not None:
             stopping = self.disaster.earliest
-        return Switch(stopping, moved)
+        return Switch(stopping, moved, self.question.from_site != self.question.to_site)
 
     def exposure(self, target: Target) -> Span:
         """Bound how long the service ran without redundancy; where nothing was felt, from the move of authority on."""

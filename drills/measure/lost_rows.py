@@ -5,7 +5,8 @@ answer, does not have it. Rows without an answer were never promised, so they ar
 a row does not matter: what an unfenced old primary took after the switch is lost too.
 
 A count of nothing proves nothing. What has to be shown as well, or the count is in doubt and never MET: the old primary
-took rows until it was to stop, the writer went on until it saw it stop, and what was read is another server.
+took rows until it was to stop, the writer went on until it saw it stop, and what was read afterwards is another server
+where another site was to take over.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ _TIMES = Doubt("nothing on the timeline shows when writes were to stop", "a fenc
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """When the drill set about to stop the old primary at the soonest; ``moved``: authority is seen to have moved."""
+    """When the drill set about to stop the old primary at the soonest; ``moved``: authority is seen to have moved.
+
+    ``elsewhere``: another site is to take over, so that what is read must be another server than before.
+    """
 
     stopping: int | None
     moved: bool
+    elsewhere: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +134,34 @@ def _exercised(ledger: Ledger, switch: Switch) -> list[Doubt]:
     if not before:
         return [Doubt(f"{store}: no row was acknowledged before writes were to stop", _A_WRITER)]
     old = {one.primary for one in before}
-    last = max(one.sent for one in ledger.book.markers if promised(one) and one.primary in old)
+    taken = [one.sent for one in ledger.book.markers if promised(one) and one.primary in old]
+    refused = [one.sent for one in ledger.book.markers if not (promised(one) and one.primary in old)]
+    if not switch.elsewhere:  # the same server may come back: what it takes then is no matter of the stop
+        stop = min((sent for sent in refused if sent > stopping - slack), default=None)
+        taken = [sent for sent in taken if stop is None or sent < stop]
+    last = max(taken, default=before[0].sent)
     if stopping - last > slack:
         told = f"{store}: the last acknowledged row was sent {show((stopping - last) / NS)} before writes were to stop"
         return [Doubt(told, _A_WRITER)]
-    refused = min((one.sent for one in ledger.book.markers if one.sent > last), default=None)
-    if refused is None:
+    first = min((sent for sent in refused if sent > last), default=None)
+    if first is None:
         return [Doubt(f"{store}: the writer ended while the old primary still acknowledged rows", _A_WRITER)]
-    if refused - last > slack:
-        told = f"{store}: no row was sent for {show((refused - last) / NS)} after the last acknowledged one"
+    if first - last > slack:
+        told = f"{store}: no row was sent for {show((first - last) / NS)} after the last acknowledged one"
         return [Doubt(told, _A_WRITER)]
-    return []
+    return [] if read_after(ledger.book, first) else [Doubt(f"{store}: it was read before it stopped", _A_READING)]
+
+
+def read_after(book: Book, moment: int) -> bool:
+    """Say whether the last complete reading began after a moment."""
+    last = final(book.rounds)
+    return last is not None and last.started > moment
 
 
 def _of_another(book: Book, switch: Switch) -> list[Doubt]:
-    """Doubt a reading of the very server that took the rows: nothing was switched then."""
+    """Doubt a reading of the very server that took the rows, where another was to take over."""
+    if not switch.elsewhere:
+        return []
     last = final(book.rounds)
     server = "" if last is None else last.server
     took = {one.primary for one in book.markers if promised(one) and one.sent <= (switch.stopping or 0)}
