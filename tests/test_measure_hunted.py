@@ -18,8 +18,8 @@ from drills.report.result import summarize
 from drills.testing import step
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
-from drills.timeline.marks import Mark
-from drills.timeline.samples import ClockReading, Marker, ReadRound
+from drills.timeline.marks import Limits, Mark
+from drills.timeline.samples import ROWS_LOST, ClockReading, Marker, ReadRound
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -256,3 +256,15 @@ def test_every_file_of_an_observer_stands_among_the_evidence_of_a_report(tmp_pat
     seals = tuple((20.0, ev.Sealed(name, str(file), 5, 1, 2, file.name)) for name, file in files)
     events, state = Lived(files, told=(*BEGAN, *seals)).events()
     assert [one.sha256 for one in summarize(events, state).evidence] == ["service.db", "service.2.db"]
+
+
+def test_a_writer_that_died_may_have_lost_more_rows_than_it_wrote_down(tmp_path: Path) -> None:
+    """What was acknowledged since its last flush died with it: that none of the rows left is lost says little."""
+    one = ledger(Story(), lag=0)
+    none = Objective("lost_rows", None, None, 0.0, limits=Limits.LOST_ROWS)
+    verdicts: list[Verdict] = []
+    for name, changes in (("whole", {}), ("killed", {"ended": None}), ("full", {"notes": (f"7 {ROWS_LOST}",)})):
+        header = replace(one.header, **changes)  # pyright: ignore[reportArgumentType] - fields by name
+        file = kept(tmp_path / name, replace(one, header=header))
+        verdicts.append(Lived((("orders", file),), (none,), data=(ORDERS,), availability=()).objective().verdict)
+    assert verdicts == [Verdict.MET, Verdict.UNPROVEN, Verdict.UNPROVEN]

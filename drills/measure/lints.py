@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drills.durations import show
 from drills.measure.verdict import NS, Doubt
-from drills.timeline.samples import BAD, UNKNOWN, Persona
+from drills.timeline.samples import BAD, ROWS_LOST, UNKNOWN, Persona
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ DRIFT_NS = 50_000_000
 _WINDOW_FACTOR = 5
 _TARGET_PARTS = 20
 _RARE = 0.01
-_WEAKER = ("the system's resolver", "rows could not be written")
+_WEAKER = ("the system's resolver", ROWS_LOST)
 """What stands in an observer's note that it asked no authoritative server (or they told otherwise), or lost rows."""
 
 

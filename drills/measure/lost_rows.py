@@ -62,6 +62,9 @@ def lost_rows(ledger: Ledger, question: Question, switch: Switch) -> Span:
     if found.high is None:
         doubts.append(Doubt(f"{book.store}: no complete reading of the survivor", _A_READING))
     else:
+        if not ledger.header.whole:
+            told = f"{book.store}: its writer died, and took along what was acknowledged in its last half second"
+            doubts.append(Doubt(told, _A_WRITER))
         doubts += _exercised(ledger, switch)
         doubts += _of_another(book, switch)
     width = 0 if found.high is None else found.high - found.low

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from drills.observe.store import WAIT_S, create
 from drills.timeline.codec import dump
+from drills.timeline.samples import ROWS_LOST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 MOST_HELD = 200_000
 """Rows held in memory while the disk refuses them; beyond this they are counted and lost."""
-ROWS_LOST = "rows could not be written and are lost"
-"""How a header's note ends that counts them."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from drills.measure.availability import WINDOW_PARTS
 from drills.measure.question import Ledger, Watch
 from drills.measure.rpo import Book
-from drills.observe.recorder import ROWS_LOST
 from drills.observe.store import read_controls, read_header, read_ledger, read_recovered, read_rounds, read_samples
 from drills.timeline import events as ev
 from drills.timeline.samples import Samples
@@ -92,7 +91,7 @@ def ledger(watch: DataWatch, paths: list[Path], clock: str) -> Ledger:
     paths = of_one_clock(paths, clock)
     header = _one_header([read_header(path) for path in paths])
     # A writer that died has taken with it what was acknowledged since its last flush.
-    whole = header.ended is not None and len(paths) == every and not any(ROWS_LOST in note for note in header.notes)
+    whole = header.whole and len(paths) == every
     book = Book(
         watch.id,
         [marker for path in paths for marker in read_ledger(path)],

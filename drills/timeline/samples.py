@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+ROWS_LOST = "rows could not be written and are lost"
+"""How an observer's note ends that counts what the disk did not take."""
 GOOD, BAD, UNKNOWN = 1, 0, -1
 """How ``Samples.up`` writes True, False and None."""
 
@@ -89,6 +91,11 @@ class ObserverHeader:
     store: str = ""
     pid: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that it saw is in its file: it ended by itself, and the disk took every row."""
+        return self.ended is not None and not any(ROWS_LOST in note for note in self.notes)
 
 
 @dataclass(frozen=True, slots=True)
