@@ -146,7 +146,7 @@ def test_an_observer_that_died_is_named_where_nothing_else_bounds_the_recovery(t
     file = write(tmp_path / "service.db", replace(one.header, ended=None), rows)
     found = Lived((("service", file),)).objective()
     assert (found.verdict, found.decided_by) == (Verdict.UNPROVEN, "an observer that lives")
-    assert "service did not look any more in the last 18" in found.why
+    assert "service recorded nothing in the last 18" in found.why
 
 
 # -- clocks ---------------------------------------------------------------------------------------------------

@@ -239,13 +239,14 @@ def _open_end(
 
 
 def _fell_silent(part: _Part, question: Question) -> list[Doubt]:
-    """Say that an observer died before the drill's end: then it saw no recovery because it did not look."""
+    """Say that an observer left no rows of the drill's end: then no recovery was seen because nobody looked."""
     header = part.watch.header
     last = max(part.samples.sent)
     if header.ended is not None or question.until - last <= header.timeout_ns + WINDOW_PARTS * header.every_ns:
         return []
     quiet = show((question.until - last) / NS)
-    return [Doubt(f"{part.name} did not look any more in the last {quiet}: its process died", "an observer that lives")]
+    why = f"{part.name} recorded nothing in the last {quiet}: its process had died, or its disk was full"
+    return [Doubt(why, "an observer that lives")]
 
 
 def _never(part: _Part | None, path: Track, ehi: int, rho_max: int, window: int, to: str) -> list[Doubt]:
