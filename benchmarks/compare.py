@@ -112,9 +112,13 @@ class Cases:
             words = (str(HERE / "bare.py"), self._endpoint, str(steps))
             return Program((sys.executable, *words), folder, self._environment)
 
+        def least(folder: Path) -> Program:
+            words = (str(HERE / "least.py"), str(pair.ours), self._endpoint, str(steps), str(folder / "least"))
+            return Program((sys.executable, *words), folder, self._environment)
+
         theirs = self._theirs("run", "--journal-path", "journal.json", str(pair.theirs), at=pair)
-        loop = {"bare": bare} if work is inputs.READ else {}
-        return Case(f"{name} {steps}", {"ours": ours, "theirs": theirs, **loop})
+        loops = {"bare": bare, "least": least} if work is inputs.READ else {}
+        return Case(f"{name} {steps}", {"ours": ours, "theirs": theirs, **loops})
 
     def _drills(self, *words: str) -> Callable[[Path], Program]:
         return lambda folder: Program((str(BIN / "drills"), *words), folder, self._environment)
