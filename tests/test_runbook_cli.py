@@ -295,7 +295,7 @@ def test_lost_rows_and_exposure_have_short_forms_and_their_mistakes_name_the_rep
     wrong = {
         "lost_rows: 30s": "write a whole number",
         "lost_rows: -1": "write at least 0",
-        "lost_rows: 1.5": "fractional part",
+        "lost_rows: 1.5": "write a whole number",
         "lost_rows: {within: 30s}": "remove the rest",
         "lost_rows: {seen_by: [orders]}": "write the number of rows",
         "lost_rows: {at_most: 0, seen_by: [order]}": "did you mean 'orders'",
