@@ -108,6 +108,8 @@ class Lived:
     stepped_at: tuple[tuple[float, float], ...] = ()
     """From when on (seconds) the wall clock was ahead by so many seconds more."""
     ends: float = 20.0
+    boots_at: float = float("inf")
+    """From when on the machine runs anew, on a clock that counts from nothing."""
 
     def pinned(self) -> Plan:
         made = plan(*self.steps, runbook="orders", mode=self.mode)
@@ -124,6 +126,8 @@ class Lived:
     def stamp(self, at: float) -> Stamp:
         ahead = sum(by for since, by in self.stepped_at if at >= since)
         ns = round(at * S)
+        if at >= self.boots_at:
+            return Stamp(UTC + ns, round((at - self.boots_at + 1) * S), "host/next")
         return Stamp(UTC + ns + round(ahead * S), LOST + ns, "host/boot")
 
     def events(self) -> tuple[list[ev.Event], State]:

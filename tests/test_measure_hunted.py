@@ -268,3 +268,15 @@ def test_a_writer_that_died_may_have_lost_more_rows_than_it_wrote_down(tmp_path:
         file = kept(tmp_path / name, replace(one, header=header))
         verdicts.append(Lived((("orders", file),), (none,), data=(ORDERS,), availability=()).objective().verdict)
     assert verdicts == [Verdict.MET, Verdict.UNPROVEN, Verdict.UNPROVEN]
+
+
+def test_a_fault_whose_call_ended_on_another_clock_than_it_began_misses_no_target(tmp_path: Path) -> None:
+    """The machine died in the call, and the drill went on after it had come up again: the two stamps are no bracket."""
+    file = kept(tmp_path, watch(Story()))
+    told = (BEGAN[0], (6.0, ev.Resumed("ana@host", 7)), *((at + 7.0, body) for at, body in BEGAN[1:]))
+    found = Lived((("service", file),), told=told, boots_at=6.0).objective()
+    assert (found.verdict, found.high_s) == (Verdict.UNPROVEN, None)
+    late = (*BEGAN[:2], (7.0, BEGAN[2][1]), (7.0, BEGAN[3][1]))
+    unseen = Lived((("service", file),), told=late, boots_at=6.0).objective()
+    assert unseen.verdict is Verdict.UNPROVEN
+    assert "never confirmed" in unseen.why

@@ -78,8 +78,13 @@ def _looked_from(state: State, now: Stamp) -> int:
     """From when answers count: the disaster, else the first event."""
     for one in state.progress.values():
         if one.step.mark is Mark.DISASTER and one.started is not None:
-            return one.started.mono_ns
-    return now.mono_ns if state.opened is None else state.opened.mono_ns
+            return _here(one.started, now)
+    return now.mono_ns if state.opened is None else _here(state.opened, now)
+
+
+def _here(stamp: Stamp, now: Stamp) -> int:
+    """Give a moment on this clock; the beginning of a clock that was begun since then."""
+    return stamp.mono_ns if stamp.clock == now.clock else 0
 
 
 def _limit_s(state: State, now: Stamp) -> float:

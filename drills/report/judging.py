@@ -66,11 +66,12 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
     plan = state.plan
     files = files_of(events)
     rings = rings_of(events)
+    until = _until(events, clock)
     return Question(
         clock=clock,
         time_namespace=_time_namespace(files),
-        disaster=_disaster(state, clock),
-        until=_until(events, clock),
+        disaster=_disaster(state, clock, until),
+        until=until,
         from_site=plan.from_site,
         to_site=plan.to_site,
         watches=tuple(
@@ -112,7 +113,7 @@ def _time_namespace(files: dict[str, list[Path]]) -> str:
     return next((read_header(paths[0]).time_namespace for paths in files.values() if paths), "")
 
 
-def _disaster(state: State, clock: str) -> Disaster | None:
+def _disaster(state: State, clock: str, until: int) -> Disaster | None:
     """Say when the clock started: [the call, its answer] of the fault; an adopted or imposed one has no such clock.
 
     Of what people broke by hand the samples say when: between the question and its answer.
@@ -130,8 +131,10 @@ def _disaster(state: State, clock: str) -> Disaster | None:
     if one.adopted:
         return Disaster(None)
     answered = one.performed or one.ended or one.started
-    confirmed = one.effective.mono_ns if one.effective is not None else None
-    return Disaster(Bracket(one.started.mono_ns, answered.mono_ns), confirmed=confirmed)
+    latest = answered.mono_ns if answered.clock == clock else until  # it was answered once this clock had ended
+    effective = one.effective
+    confirmed = effective.mono_ns if effective is not None and effective.clock == clock else None
+    return Disaster(Bracket(one.started.mono_ns, latest), confirmed=confirmed)
 
 
 def _unplanned(state: State) -> Disaster:
