@@ -280,3 +280,21 @@ def test_a_fault_whose_call_ended_on_another_clock_than_it_began_misses_no_targe
     unseen = Lived((("service", file),), told=late, boots_at=6.0).objective()
     assert unseen.verdict is Verdict.UNPROVEN
     assert "never confirmed" in unseen.why
+
+
+def test_authority_that_was_found_moved_has_no_moment_from_which_exposure_counts(tmp_path: Path) -> None:
+    """A colleague had promoted long before the drill looked: from when on nothing was redundant nobody knows."""
+    back = step("back", Kind.PROBE, "promote", mark=Mark.REDUNDANCY_RESTORED)
+    exposure = Objective("exposure", Mark.SERVICE_RESTORED, Mark.REDUNDANCY_RESTORED, 60.0)
+    ends = (
+        (4.0, ev.Started("back", 1)),
+        (4.1, ev.Looked("back", ok=False, detail="no")),
+        (9.0, ev.Ended("back", ev.Outcome.DONE, "yes")),
+    )
+    verdicts: list[Verdict] = []
+    for adopted in (False, True):
+        moved = ((0.1, ev.Started("promote", 1)), (3.1, ev.Ended("promote", ev.Outcome.DONE, "", adopted=adopted)))
+        file = kept(tmp_path / str(adopted), watch(Story(recovers=0)))
+        lived = Lived((("service", file),), (exposure,), (altered(PROMOTE, needs=()), back), (*moved, *ends))
+        verdicts.append(lived.objective().verdict)
+    assert verdicts == [Verdict.MET, Verdict.UNPROVEN]

@@ -33,7 +33,12 @@ def stopping(state: State, clock: str) -> int | None:
 
 
 def moved(state: State, clock: str) -> Bracket | None:
-    """Bracket the move of authority over the data, by the first step that is done with it."""
+    """Bracket the move of authority over the data, by the first step that is done with it.
+
+    Nobody knows since when it has been what was found moved already.
+    """
+    if any(_moves(one.step) and one.adopted for one in state.progress.values()):
+        return None
     for one in state.progress.values():
         if not _moves(one.step) or one.status is not Status.DONE or one.started is None or one.ended is None:
             continue
