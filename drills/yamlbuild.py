@@ -71,6 +71,8 @@ class Builder:
         self._open: list[_Open] = []
         self.lines: dict[int, dict[str | int, int]] = {}
         self._anchors: dict[str, _Anchored] = {}
+        self._texts: dict[str, str] = {}
+        """Each text once: the names of fields stand in a long runbook a thousand times."""
         self._nodes = 0
         self._aliases = 0
         self._documents = 0
@@ -103,10 +105,10 @@ class Builder:
 
     def _scalar(self, event: Any) -> None:
         line = event.start_mark.line + 1
-        text: str = event.value
+        text: str = self._texts.setdefault(event.value, event.value)
         parent = self._open[-1] if self._open else None
         if parent is not None and parent.wants_key:
-            self._name_next(parent, event, line)
+            self._name_next(parent, event, text, line)
             return
         value: Node = text
         if event.tag is not None and not (event.tag == "tag:yaml.org,2002:str" or (event.tag == "!" and event.style)):
@@ -115,8 +117,7 @@ class Builder:
             value = self._plain(text, line)
         self._place(value, line, event.anchor, (1, 0))
 
-    def _name_next(self, parent: _Open, event: Any, line: int) -> None:
-        key: str = event.value
+    def _name_next(self, parent: _Open, event: Any, key: str, line: int) -> None:
         plain = not event.style
         if plain and key != _MERGE and (not isinstance(self._plain(key, line), str)):
             raise invalid(self._name, line, f"a key must be text: quote it, as in '{key}':")
