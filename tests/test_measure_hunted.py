@@ -298,3 +298,16 @@ def test_authority_that_was_found_moved_has_no_moment_from_which_exposure_counts
         lived = Lived((("service", file),), (exposure,), (altered(PROMOTE, needs=()), back), (*moved, *ends))
         verdicts.append(lived.objective().verdict)
     assert verdicts == [Verdict.MET, Verdict.UNPROVEN]
+
+
+def test_rows_diverge_once_the_disaster_is_in_effect_and_not_once_its_call_has_answered(tmp_path: Path) -> None:
+    """The answer of an API is not the disaster: until it takes effect the old primary is the primary."""
+    file = kept(tmp_path, ledger(Story(takes_effect=1 * S)))
+    told = (*BEGAN[:2], (1.1, BEGAN[2][1]), (1.1, BEGAN[3][1]))
+    lived = Lived((("orders", file),), (RPO,), told=told, data=(ORDERS,), availability=())
+    rows = lived.judged().stores[0].rows
+    assert rows.lost is not None
+    assert (rows.lost > 15, rows.diverged) == (True, 0)
+    early = replace(lived, told=(*BEGAN[:4],)).judged().stores[0].rows
+    assert early.diverged is not None
+    assert early.diverged > 15, "seen in effect, and still the old primary took rows"

@@ -76,7 +76,8 @@ class Bench:
         if at is None:
             return {}
         usable = [ledger for ledger in self.question.ledgers if not foreign(ledger.header, self.question)]
-        return {ledger.header.observer: loss(ledger.book, at) for ledger in usable}
+        seen = None if self.question.disaster is None else self.question.disaster.confirmed
+        return {ledger.header.observer: loss(ledger.book, at, seen) for ledger in usable}
 
     def counted(self) -> dict[str, Loss]:
         """Give the losses for their rows: without a disaster, those since writes were to stop."""

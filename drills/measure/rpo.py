@@ -111,9 +111,10 @@ class _Join:
     """Writes that were acknowledged after the last reading had begun: nobody knows what became of them."""
 
 
-def loss(book: Book, disaster: Bracket) -> Loss:
+def loss(book: Book, disaster: Bracket, in_effect: int | None = None) -> Loss:
     """Bound the RPO of one store against the disaster's bracket.
 
+    ``in_effect``: when the disaster was seen in effect; rows diverge only from then on, not from a call's answer.
     With a = least ack and z = largest send of the acked and absent, k = largest send of the present:
     ``low = max(0, tb - a, z - a)``, ``high = max(0, max(ta, old_end) - k)``: in one ordered log all that was lost
     was committed after all that is present. ``high`` is None when nothing bounds it.
@@ -122,7 +123,7 @@ def loss(book: Book, disaster: Bracket) -> Loss:
     old = book.old or _identity(book.markers, tb)
     readings = readings_of(book.rounds, book.recovered)
     join = _join(book, old, readings)
-    rows = _rows(book, join, readings, ta)
+    rows = _rows(book, join, readings, ta if in_effect is None else max(ta, in_effect))
     notes = () if old else ("no ack before the disaster names the server that executed it",)
     if not readings or not join.acked:
         why = "no complete reading of the survivor" if not readings else "no marker was acked by the old primary"
@@ -275,7 +276,7 @@ def _holes(present: list[Marker], lost: list[Marker]) -> list[Marker]:
     ]
 
 
-def _rows(book: Book, join: _Join, readings: list[Reading], ta: int) -> Rows:
+def _rows(book: Book, join: _Join, readings: list[Reading], struck: int) -> Rows:
     last = readings[-1].keys if readings else _NONE
     unanswered = [marker for marker in book.markers if not marker.acked]
     return Rows(
@@ -284,7 +285,7 @@ def _rows(book: Book, join: _Join, readings: list[Reading], ta: int) -> Rows:
         phantom=sum(1 for marker in unanswered if (marker.writer, marker.seq) in last),
         indeterminate=sum(1 for marker in unanswered if marker.acked is None),
         holes=len(join.holes),
-        diverged=sum(1 for marker in join.lost if marker.sent > ta),
+        diverged=sum(1 for marker in join.lost if marker.sent > struck),
         reconciled=sum(
             1 for marker in join.acked if readings and readings[0].lacks(marker) and (marker.writer, marker.seq) in last
         ),
