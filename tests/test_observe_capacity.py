@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -60,23 +61,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def test_a_header_tells_the_capacity_too(tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.9.3.1", 0), _Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.9.3.1:{server.server_port}"
-    jobs = [
-        ProbeJob(name, f"{url}/{name}", "", every_s=0.02, at_least=4.0, at_header="X-Healthy")
-        for name in ("some", "all")
-    ]
-    observers = Observers()
-    watching = observers.start(jobs, tmp_path)
-    try:
-        files = {one.observer: Path(one.file) for one in watching}
-        wait_until(lambda: all(len(read_requests(file)) > 3 for file in files.values()), "answers")
-    finally:
-        observers.stop(list(watching))
-        server.shutdown()
-        server.server_close()
-    some, every = (read_requests(files[name]) for name in ("some", "all"))
+    def job(url: str) -> ProbeJob:
+        return ProbeJob(url.rpartition("/")[2], url, "", every_s=0.02, at_least=4.0, at_header="X-Healthy")
+
+    some, every = (read_requests(file) for file in probed(tmp_path, _Handler, job, "some", "all"))
     assert {one.up for one in every if one.status} == {True}
     assert {(one.up, one.detail) for one in some if one.status} == {(False, "capacity 2, at least 4 is needed")}
 
@@ -95,15 +83,21 @@ class _Naming(_Handler):
 
 
 def test_a_field_of_the_body_tells_which_site_answered(tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.9.3.2", 0), _Naming)
+    def job(url: str) -> ProbeJob:
+        return ProbeJob(url.rpartition("/")[2], url, "", every_s=0.02, by_json="server.site")
+
+    files = probed(tmp_path, _Naming, job, "named", "unnamed", "number")
+    answered = [{one.by for one in read_requests(file) if one.status} for file in files]
+    assert answered == [{"west"}, {""}, {""}]
+    assert all(read_header(file).identified for file in files)
+
+
+def probed(folder: Path, handler: type[_Handler], job: Callable[[str], ProbeJob], *paths: str) -> list[Path]:
+    """Serve, probe each path until it has answered a few times, and give the file of each."""
+    server = ThreadingHTTPServer(("127.9.3.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.9.3.2:{server.server_port}"
-    jobs = [
-        ProbeJob(name, f"{url}/{name}", "", every_s=0.02, by_json="server.site")
-        for name in ("named", "unnamed", "number")
-    ]
     observers = Observers()
-    watching = observers.start(jobs, tmp_path)
+    watching = observers.start([job(f"http://127.9.3.1:{server.server_port}/{path}") for path in paths], folder)
     try:
         files = {one.observer: Path(one.file) for one in watching}
         wait_until(lambda: all(len(read_requests(file)) > 3 for file in files.values()), "answers")
@@ -111,9 +105,7 @@ def test_a_field_of_the_body_tells_which_site_answered(tmp_path: Path) -> None:
         observers.stop(list(watching))
         server.shutdown()
         server.server_close()
-    answered = {name: {one.by for one in read_requests(file) if one.status} for name, file in files.items()}
-    assert answered == {"named": {"west"}, "unnamed": {""}, "number": {""}}
-    assert all(read_header(file).identified for file in files.values())
+    return [files[path] for path in paths]
 
 
 class _Truth(threading.Thread):
