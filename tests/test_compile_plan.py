@@ -25,8 +25,13 @@ BOOTED = SandboxValues(
     private=True,
     values={"url": "http://orders.drills.test:8080", "zone": "Z1"},
     sites={
-        site: {"vpc": f"vpc-{site}", "dsn": f"postgresql://{site}/orders", "direct": f"http://{site}:8080"}
-        for site in ("east", "west")
+        site: {
+            "vpc": f"vpc-{site}",
+            "dsn": f"postgresql://{site}/orders",
+            "direct": f"http://{site}:8080",
+            "address": f"127.0.{number}.1",
+        }
+        for number, site in enumerate(("east", "west"))
     },
 )
 
@@ -149,7 +154,7 @@ def test_a_sandbox_that_does_not_tell_a_value_is_an_error_at_that_value() -> Non
         _shipped(Mode.REHEARSE, world=poor)
     text = (ROOT / "environments/sandbox.yaml").read_text(encoding="utf-8").splitlines()
     named = {text[one.line - 1].split(":")[0].strip() for one in caught.value.problems if "environments" in one.file}
-    assert named == {"zone", "vpc", "dsn", "direct"}
+    assert named == {"zone", "vpc", "dsn", "direct", "address"}
 
 
 def test_every_missing_name_is_told_at_its_line_and_with_the_nearest(tmp_path: Path) -> None:
@@ -284,3 +289,34 @@ def test_the_deadline_is_the_worst_case_unless_the_runbook_says_less(tmp_path: P
     assert plan.finally_ is Finally.UNDO
     assert plan.deadline_s == worst_s(plan) >= 7200.0
     assert _compiled(_runbook(tmp_path, steps, "deadline: 10m"), environment).deadline_s == 600.0
+
+
+NETWORKS = """\
+measure:
+  availability:
+    - {{id: web, http: "${{url}}", served_by: {{address: {{from: ["10.1.0.0/16"], to: [{}, "fd00:2::/32"]}}}}}}
+    - {{id: port, tcp: "orders.example.com:5432", served_by: {{address: {{from: [10.1.2.3], to: [10.2.2.3]}}}}}}
+"""
+STEP = "  - {id: rest, probe: flow.wait, with: {for: 1s}}\n"
+
+
+def test_the_site_that_answers_is_told_by_its_address_in_either_direction(tmp_path: Path) -> None:
+    runbook = _runbook(tmp_path, STEP, NETWORKS.format('"10.2.0.0/16"'))
+    web, port = _compiled(runbook, _environment(tmp_path)).availability
+    assert web.by_address == (("10.1.0.0/16", "east"), ("10.2.0.0/16", "west"), ("fd00:2::/32", "west"))
+    assert port.by_address == (("10.1.2.3/32", "east"), ("10.2.2.3/32", "west"))
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        ("orders-west", "web: 'orders-west' is no address and no network; write it as in 10.1.2.3 or 10.1.0.0/16"),
+        ('"${to.db}"', "web: 'b' is no address and no network"),
+        ("10.1.2.3", "web: 10.1.2.3 is an address of the other site as well; tell them apart"),
+    ],
+)
+def test_networks_that_tell_no_site_are_told_with_their_line(tmp_path: Path, network: str, told: str) -> None:
+    runbook = _runbook(tmp_path, STEP, NETWORKS.format(network))
+    with pytest.raises(Invalid) as caught:
+        _compiled(runbook, _environment(tmp_path))
+    assert "made.yaml:5: " + told in str(caught.value)

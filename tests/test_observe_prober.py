@@ -489,3 +489,31 @@ def test_a_job_without_sense_is_refused_with_its_reason(tmp_path: Path, wrong: d
     fields: dict[str, object] = {"id": "web", "url": "http://orders.test/", "file": ""} | wrong
     with pytest.raises(Refused, match=words):
         Observers().start([ProbeJob(**fields)], tmp_path)  # pyright: ignore[reportArgumentType] - what is wrong is the point
+
+
+def test_the_address_that_answers_tells_which_site_it_was(tmp_path: Path) -> None:
+    networks = (("127.0.1.0/24", "east"), ("127.0.2.7", "west"))
+    with (
+        NameServer({"orders.test": ("127.0.1.5", 0)}) as names,
+        Service("127.0.1.5") as east,
+        Service("127.0.2.7", east.port),
+        Service("127.0.3.1", east.port),
+    ):
+        url = f"http://orders.test:{east.port}/"
+        fresh = job("fresh", url, resolver=names.address, header="", by_address=networks)
+        jobs = (
+            fresh,
+            replace(fresh, id="pool", resolve="keepalive"),
+            replace(fresh, id="port", url=f"tcp://orders.test:{east.port}"),
+            replace(fresh, id="bodiless", method="HEAD"),
+        )
+        with observing(tmp_path, *jobs) as files:
+
+            def answered(name: str, site: str) -> bool:
+                return any(row.by == site for row in read_requests(files[name]) if row.connected)
+
+            wait_until(lambda: all(answered(name, "east") for name in files), "the old site")
+            for address, site in (("127.0.2.7", "west"), ("127.0.3.1", "")):
+                names.records["orders.test"] = (address, 0)
+                wait_until(lambda s=site: all(answered(n, s) for n in files if n != "pool"), site or "a stranger")
+        assert all(read_header(file).identified for file in files.values())

@@ -38,6 +38,21 @@ CAPACITY = (
 
 RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an empty file": ("", 1, ("is empty", "name: value")),
+    "two ways to tell the site": (
+        TOP + 'measure:\n  availability:\n    - {id: c, http: "http://x", served_by: {header: X, json: s}}\n' + STEPS,
+        6,
+        ("the site is told in one way", "one of header, json and address"),
+    ),
+    "a header of a connection": (
+        TOP + "measure:\n  availability:\n    - {id: c, tcp: x:80, served_by: {header: X}}\n" + STEPS,
+        6,
+        ("no header and no body", "served_by: {address: ...}"),
+    ),
+    "networks of one site alone": (
+        TOP + "measure:\n  availability:\n    - {id: c, tcp: x:80, served_by: {address: {to: [10.0.0.1]}}}\n" + STEPS,
+        6,
+        ("'from' is missing",),
+    ),
     "a tab": (TOP + "steps:\n\t- id: a\n", 5, ("indent with spaces",)),
     "a missing quote": (TOP + 'owner: "me\n' + STEPS, 9, ("quotes",)),
     "a colon in plain text": (TOP + "owner: a: b\n" + STEPS, 4, ("quote text that holds",)),

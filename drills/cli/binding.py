@@ -91,7 +91,10 @@ def declared_world(place: LoadedEnvironment) -> SandboxValues:
     from drills.runbook.world import SANDBOX_SITE_VALUES, SANDBOX_VALUES, SandboxValues
 
     values = {name: f"<{name}>" for name in SANDBOX_VALUES} | {"url": "http://<url>"}  # work checks that it is one
-    sites = {site: {name: f"<{site}.{name}>" for name in SANDBOX_SITE_VALUES} for site in place.model.sites}
+    sites = {
+        site: {name: f"<{site}.{name}>" for name in SANDBOX_SITE_VALUES} | {"address": f"192.0.2.{number}"}
+        for number, site in enumerate(place.model.sites, 1)
+    }
     return SandboxValues("http://127.0.0.1", "127.0.0.1:53", "", private=True, values=values, sites=sites)
 
 

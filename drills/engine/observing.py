@@ -92,6 +92,7 @@ def probe_job(watch: AvailabilityWatch, owner: Owner, secret: Callable[[str], st
         at_json=watch.at_json,
         at_header=watch.at_header,
         by_json=watch.by_json,
+        by_address=watch.by_address,
     )
 
 

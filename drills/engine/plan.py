@@ -155,6 +155,7 @@ class AvailabilityWatch:
     at_json: str = ""
     at_header: str = ""
     by_json: str = ""
+    by_address: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from drills.runbook.problems import Problems, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
     from drills.runbook.availability import Availability
     from drills.runbook.load import LoadedEnvironment, LoadedRunbook
@@ -57,7 +59,31 @@ def _bound(one: Availability, binder: Binder, resolver: str | None, where: Where
         at_json=(one.expect.at_least.json_ or "") if one.expect.at_least else "",
         at_header=(one.expect.at_least.header or "") if one.expect.at_least else "",
         by_json=(one.served_by.json_ or "") if one.served_by else "",
+        by_address=_networks(one, texts, binder, where),
     )
+
+
+def _networks(
+    one: Availability, texts: dict[tuple[str | int, ...], str], binder: Binder, where: Where
+) -> tuple[tuple[str, str], ...]:
+    """Read the networks of both sites: (address or network, site's name)."""
+    found: list[tuple[IPv4Network | IPv6Network, str]] = []
+    for inner, text in texts.items():
+        if inner[:2] != ("served_by", "address") or "${" in text:  # what was found missing is said elsewhere
+            continue
+        at = (*where, *inner)
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            told = f"{one.id}: {text!r} is no address and no network; write it as in 10.1.2.3 or 10.1.0.0/16"
+            binder.problem(at, told)
+            continue
+        site = binder.site(str(inner[2]), at)
+        both = [other for other, its in found if its != site and other.version == network.version]
+        if any(network.overlaps(other) for other in both):
+            binder.problem(at, f"{one.id}: {text} is an address of the other site as well; tell them apart")
+        found.append((network, site))
+    return tuple((str(network), site) for network, site in found)
 
 
 def _least(one: Availability, texts: dict[tuple[str | int, ...], str], binder: Binder, where: Where) -> float | None:
@@ -106,6 +132,8 @@ def standing_watches(
     if not written:
         raise Usage(f"{doc.name}: nothing stands under '{'.'.join(where)}', so there is nothing to observe")
     directed = {reference.head for one in written for _, text, _ in one.spoken() for reference in references(text)}
+    if any(one.served_by is not None and one.served_by.address is not None for one in written):
+        directed.add("to")
     if not to_site and len(sites) > 1 and directed & {"from", "to"}:
         raise Usage(f"an observer names a value of 'from' or 'to': say --to SITE, one of {', '.join(sites)}")
     target = to_site or sites[-1]

@@ -17,6 +17,7 @@ from drills.observe.capacity import enough, reader
 from drills.observe.job import in_flight
 from drills.observe.names import is_address, names_for, split_address
 from drills.observe.process import now
+from drills.observe.sites import Sites
 from drills.timeline.samples import Persona
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse, ClientSession, TraceConfig
     from aiohttp.abc import AbstractResolver
+    from aiohttp.connector import Connection
 
     from drills.observe.job import ProbeJob
     from drills.observe.names import Names
@@ -45,6 +47,7 @@ class Http:
         self._session: ClientSession | None = None
         self._count = reader(job.at_json) if job.at_json else None
         self._named = reader(job.by_json) if job.by_json else None
+        self._sites = Sites(job.by_address)
         parts = urlsplit(job.url)
         self._url, self._headers, self._tls_name = job.url, {"User-Agent": "drills-prober"}, None
         if job.connect_to:
@@ -77,6 +80,7 @@ class Http:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
             trace_configs=[_trace()],
+            response_class=_heard(),
             auto_decompress=True,
             read_bufsize=MOST_BODY,
         )
@@ -107,7 +111,7 @@ class Http:
 
     def _judge(self, response: ClientResponse, body: bytes) -> Answer:
         job, status = self._job, response.status
-        by = response.headers.get(job.header, "") if job.header else self._site(body)
+        by = response.headers.get(job.header, "") if job.header else self._site(response, body)
         if status in NO_EVIDENCE and status != job.status:
             return Answer(None, by, status, f"status {status} is no evidence")
         if status != job.status:
@@ -120,8 +124,10 @@ class Http:
         found = self._count(body) if self._count is not None else response.headers.get(job.at_header)
         return enough(found, job.at_least, good)
 
-    def _site(self, body: bytes) -> str:
-        """Give the site that a body names; empty where it names none."""
+    def _site(self, response: ClientResponse, body: bytes) -> str:
+        """Give the site that a body names, or the one that has the address; empty where there is none."""
+        if self._job.by_address:
+            return self._sites.of(getattr(response, "peer", ""))
         found = None if self._named is None else self._named(body)
         return found[:MOST_DETAIL] if isinstance(found, str) else ""
 
@@ -157,6 +163,22 @@ def _trace() -> TraceConfig:
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(connected)
     return trace
+
+
+def _heard() -> type[ClientResponse]:
+    """Have each answer remember the address it came from: its connection is given back before it is read."""
+    from aiohttp import ClientResponse
+
+    class Heard(ClientResponse):
+        peer: str = ""
+
+        async def start(self, connection: Connection) -> ClientResponse:
+            transport = connection.transport
+            name = None if transport is None else transport.get_extra_info("peername")
+            self.peer = str(name[0]) if name else ""
+            return await super().start(connection)
+
+    return Heard
 
 
 def _resolver(names: Names) -> AbstractResolver:

@@ -42,11 +42,12 @@ class ProbeJob:
     """One availability observer. Seconds; ``url`` is http, https, ``tcp://host:port``, ``dns://name`` or of SQL.
 
     ``status``, ``body`` (a text it must contain), ``header`` or ``by_json`` (a JMESPath in the body; either names
-    the site that answered) and ``ca`` (a file of certificates) apply to HTTP; ``addresses`` (all that the name may
-    have) to DNS. For ``sql-read://NAME`` and ``sql-write://NAME`` the server's address is ``dsn``, or ``env:NAME``
-    of the variable that holds it; a read runs ``query`` and expects ``value`` (any, if None) in the first column of
-    the first row. ``at_least`` is the least capacity, found in the body by the JMESPath ``at_json``, in the header
-    ``at_header``, or in that column.
+    the site that answered) and ``ca`` (a file of certificates) apply to HTTP; ``by_address`` (the networks of the
+    sites: address or network, site) tells it for HTTP and TCP by the address that answered; ``addresses`` (all that
+    the name may have) to DNS. For ``sql-read://NAME`` and ``sql-write://NAME`` the server's address is ``dsn``, or
+    ``env:NAME`` of the variable that holds it; a read runs ``query`` and expects ``value`` (any, if None) in the
+    first column of the first row. ``at_least`` is the least capacity, found in the body by the JMESPath ``at_json``,
+    in the header ``at_header``, or in that column.
     ``resolver`` is ``host[:port]`` of the name server asked by ``fresh`` and ``ttl``. Without one ``ttl`` asks the
     system's, and ``fresh`` the authoritative servers of the name, at ``dns_port``; they are found by the system's
     resolver, or by the one at ``walk_from``.
@@ -84,6 +85,7 @@ class ProbeJob:
     at_json: str = ""
     at_header: str = ""
     by_json: str = ""
+    by_address: tuple[tuple[str, str], ...] = ()
 
     @property
     def persona(self) -> Persona:

@@ -145,7 +145,7 @@ def first_header(job: ProbeJob, scheduler: str) -> ObserverHeader:
         started=clocks.monotonic,
         at_start=clocks,
         scheduler=scheduler,
-        identified=bool(job.header or job.by_json),
+        identified=bool(job.header or job.by_json or job.by_address),
         in_flight=in_flight(job.every_s, job.timeout_s),
         stable_for_ns=to_ns(job.stable_for_s),
         pid=os.getpid(),

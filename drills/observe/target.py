@@ -11,6 +11,7 @@ from drills.observe.answer import MOST_DETAIL, Answer, Stamps, refused
 from drills.observe.http import Http
 from drills.observe.names import NameRefused, is_address, names_for, split_address
 from drills.observe.process import now
+from drills.observe.sites import Sites
 
 if TYPE_CHECKING:
     from drills.observe.answer import Target
@@ -26,6 +27,7 @@ class Tcp:
         if job.connect_to:
             self._host, self._port = split_address(job.connect_to, self._port)
         self.names = names_for(job)
+        self._sites = Sites(job.by_address)
 
     @property
     def host(self) -> str:
@@ -46,7 +48,7 @@ class Tcp:
                     continue
                 stamps.connected = now()
                 writer.close()
-                return Answer(up=True)
+                return Answer(up=True, by=self._sites.of(address))
         except OSError as failure:
             error = failure
         return refused(error)

@@ -13,6 +13,8 @@ from drills.runbook.fields import Name, Span, Text, Written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MOST_NETWORKS: Final = 100
+
 
 def _least(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -74,16 +76,27 @@ class ServedBy(Written):
     header: Name
 
 
+class SiteAddresses(Written):
+    """The addresses or networks (CIDR) of both sites, as their users reach them."""
+
+    from_: tuple[Text, ...] = Field(alias="from", min_length=1, max_length=MOST_NETWORKS)
+    to: tuple[Text, ...] = Field(min_length=1, max_length=MOST_NETWORKS)
+
+
 class AnsweredBy(Written):
-    """How an answer tells which site gave it: in a ``header``, or in ``json`` (JMESPath in the body)."""
+    """How an answer tells which site gave it: in a ``header``, in ``json`` (JMESPath in the body), or by ``address``.
+
+    An address says nothing where both sites stand behind one entrance, such as a CDN.
+    """
 
     header: Name | None = None
     json_: Text | None = Field(default=None, alias="json")
+    address: SiteAddresses | None = None
 
     @model_validator(mode="after")
     def _one(self) -> AnsweredBy:
-        if (self.header is None) == (self.json_ is None):
-            raise ValueError("the site is named in one place; write header or json")
+        if sum(one is not None for one in (self.header, self.json_, self.address)) != 1:
+            raise ValueError("the site is told in one way; write one of header, json and address")
         if self.json_ is not None:
             _check_path(self.json_, "site or server.site")
         return self
@@ -129,7 +142,7 @@ class SqlAsk(Written):
 _KINDS: Final = ("http", "tcp", "dns", "sql")
 _OF_KIND: Final = {
     "method": ("http",),
-    "served_by": ("http",),
+    "served_by": ("http", "tcp"),
     "ca": ("http",),
     "connect_to": ("http", "tcp"),
 }
@@ -181,6 +194,8 @@ class Availability(Written):
                 fitting = [one for one, kinds in _EXPECTED_OF.items() if kind in kinds]
                 hint = f"write {' or '.join(fitting)}" if fitting else "remove it: a connection is all there is"
                 raise ValueError(f"expect {name} has no meaning for {kind}; {hint}")
+        if kind == "tcp" and self.served_by is not None and self.served_by.address is None:
+            raise ValueError("a connection has no header and no body; write served_by: {address: ...}")
         if kind == "sql" and self.expect.value is not None and self.sql is not None and self.sql.write is not None:
             raise ValueError("expect value has no meaning for a write; remove it")
         least = self.expect.at_least
@@ -204,6 +219,11 @@ class Availability(Written):
                     yield ("sql", name), text, True
             if self.sql.query is not None:
                 yield ("sql", "query"), self.sql.query, False
+        if self.served_by is not None and self.served_by.address is not None:
+            networks = self.served_by.address
+            for name, texts in (("from", networks.from_), ("to", networks.to)):
+                for number, text in enumerate(texts):
+                    yield ("served_by", "address", name, number), text, False
         yield ("expect", "body"), self.expect.body, False
         for number, address in enumerate(self.expect.address):
             yield ("expect", "address", number), address, False

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 SANDBOX_VALUES: Final = ("url", "zone")
 """``${sandbox.NAME}`` under ``values:`` of a sandbox environment: the entrance URL and the hosted zone's id."""
 
-SANDBOX_SITE_VALUES: Final = ("vpc", "dsn", "direct")
+SANDBOX_SITE_VALUES: Final = ("vpc", "dsn", "direct", "address")
 """``${sandbox.NAME}`` under a site's ``values:``: its VPC id, its own PostgreSQL, and its own HTTP address."""
 
 

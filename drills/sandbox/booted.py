@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from drills.runbook.world import SandboxValues
 from drills.sandbox.wire import SECRET
@@ -87,7 +88,13 @@ class Booted:
             private=self.private,
             values={"url": self.url, "zone": self.zone},
             sites={
-                name: {"vpc": site.vpc, "dsn": site.dsn, "direct": site.direct} for name, site in self.sites.items()
+                name: {
+                    "vpc": site.vpc,
+                    "dsn": site.dsn,
+                    "direct": site.direct,
+                    "address": urlsplit(site.direct).hostname or "",
+                }
+                for name, site in self.sites.items()
             },
         )
 
