@@ -15,6 +15,7 @@ from drills.measure import lost_rows
 from drills.measure.evidence import Bracket
 from drills.measure.judge import judge
 from drills.measure.question import Ledger, Moment, StepSpan, Target
+from drills.measure.readings import Reading, readings_of
 from drills.measure.rpo import Book
 from drills.measure.verdict import Verdict, decide
 from drills.timeline.marks import Limits, Mark, Unit
@@ -143,29 +144,37 @@ def unanswered_rows_count_as_promised(marker: Marker) -> bool:
     return marker.acked is not False
 
 
-def a_broken_reading_counts(rounds: list[ReadRound]) -> ReadRound | None:
-    return max(rounds, key=lambda one: one.started, default=None)
+class AllIsCompared(Reading):
+    def lacks(self, marker: Marker) -> bool:
+        return (marker.writer, marker.seq) not in self.keys
 
 
-def all_is_compared(marker: Marker, last: ReadRound) -> bool:
-    del marker, last
-    return True
+class ComparedBySend(Reading):
+    def lacks(self, marker: Marker) -> bool:
+        return marker.sent <= self.started and (marker.writer, marker.seq) not in self.keys
 
 
-def compared_by_send(marker: Marker, last: ReadRound) -> bool:
-    return marker.sent <= last.started
+def read_as(kind: type[Reading]) -> Callable[..., list[Reading]]:
+    def read(rounds: list[ReadRound], recovered: list[Recovered]) -> list[Reading]:
+        return [kind(one.started, one.keys) for one in readings_of(rounds, recovered)]
+
+    return read
 
 
-def rows_of_the_new_primary_do_not_count(book: Book, last: ReadRound) -> set[tuple[str, int]]:
-    return {(row.writer, row.seq) for row in book.recovered if row.round == last.round and row.primary == OLD}
+def rows_of_the_new_primary_do_not_count(rounds: list[ReadRound], recovered: list[Recovered]) -> list[Reading]:
+    return readings_of(rounds, [row for row in recovered if row.primary == OLD])
+
+
+def a_broken_reading_counts(rounds: list[ReadRound], recovered: list[Recovered]) -> list[Reading]:
+    return readings_of([replace(one, complete=True) for one in rounds], recovered)
 
 
 MUTANTS: dict[str, tuple[str, Callable[..., object]]] = {
     "unanswered rows count as promised": ("promised", unanswered_rows_count_as_promised),
-    "a broken reading counts": ("final", a_broken_reading_counts),
-    "all is compared": ("compared", all_is_compared),
-    "compared by send": ("compared", compared_by_send),
-    "rows of the new primary do not count": ("present", rows_of_the_new_primary_do_not_count),
+    "a broken reading counts": ("readings_of", a_broken_reading_counts),
+    "all is compared": ("readings_of", read_as(AllIsCompared)),
+    "compared by send": ("readings_of", read_as(ComparedBySend)),
+    "rows of the new primary do not count": ("readings_of", rows_of_the_new_primary_do_not_count),
 }
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from drills.durations import show
 from drills.measure.lints import clock_doubts, foreign
+from drills.measure.readings import readings_of
 from drills.measure.verdict import NS, Doubt, Share, Span
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def counted(book: Book) -> Counted:
     last = final(book.rounds)
     if last is None:
         return Counted(0, None)
-    there = present(book, last)
+    reading = readings_of(book.rounds, book.recovered)[-1]
     certain: set[Key] = set()
     open_: set[Key] = set()
     for marker in book.markers:
         key = (marker.writer, marker.seq)
-        if not promised(marker) or key in there:
+        if not promised(marker) or key in reading.keys:
             continue
-        if compared(marker, last):
+        if reading.lacks(marker):
             certain.add(key)
         elif not (last.server and marker.primary == last.server):
             open_.add(key)
@@ -111,20 +112,9 @@ def final(rounds: Sequence[ReadRound]) -> ReadRound | None:
     return max((one for one in rounds if one.complete), key=lambda one: (one.started, one.round), default=None)
 
 
-def present(book: Book, last: ReadRound) -> set[Key]:
-    """Give the rows that the survivor has: of the last complete reading, and of broken-off ones begun after it."""
-    later = {one.round for one in book.rounds if one.started >= last.started} | {last.round}
-    return {(row.writer, row.seq) for row in book.recovered if row.round in later}
-
-
 def promised(marker: Marker) -> bool:
     """Say whether the writer was told that the row stands."""
     return marker.acked is True
-
-
-def compared(marker: Marker, last: ReadRound) -> bool:
-    """Say whether the reading must have found the row: it was acknowledged before the reading began."""
-    return marker.ended is not None and marker.ended <= last.started
 
 
 def _exercised(ledger: Ledger, switch: Switch) -> list[Doubt]:
