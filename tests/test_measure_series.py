@@ -152,4 +152,5 @@ def test_the_difference_of_two_drills_holds_every_difference_their_bounds_allow(
     assert apart(Figure(4, 6), Figure(1, 2)) == (Figure(-5, -2), "shorter")
     assert apart(Figure(1, 5), Figure(4, None)) == (Figure(-1, None), "not told apart")
     assert apart(Figure(1, None), Figure(4, 5)) == (None, "not told apart")
+    assert apart(Figure(1, 1), Figure(1.0004, 1.0004))[1] == "not told apart"  # both are shown as 1.00s
     assert Figure(1, None).top == inf

@@ -164,6 +164,10 @@ def _needs(before: int, after: int) -> str:
     return f"{before} and {after} drills cannot show a change at 5 %; {before} and {more} could"
 
 
+SHOWN_S = 0.001
+"""Times are shown to the millisecond; two that differ by less look the same, and are called so."""
+
+
 def apart(one: Figure, other: Figure) -> tuple[Figure | None, str]:
     """Bound by how much ``other`` took longer (or lost more) than ``one``, and say what two drills alone show.
 
@@ -172,8 +176,9 @@ def apart(one: Figure, other: Figure) -> tuple[Figure | None, str]:
     low, high = other.low - one.top, other.top - one.low
     bounds = None if low == -inf else _figure(low, high, one.unit)
     rows = one.unit is Unit.ROWS
-    if low > 0:
+    least = 1 if rows else SHOWN_S
+    if low >= least:
         return bounds, "more" if rows else "longer"
-    if high < 0:
+    if high <= -least:
         return bounds, "fewer" if rows else "shorter"
     return bounds, "not told apart"
