@@ -27,6 +27,13 @@ def parse(text: str) -> timedelta:
         raise ValueError(message) from error
 
 
+def unitless(value: float) -> str:
+    """Say what a bare number lacks; what is proposed is only what could be meant: no limit is 0 or less."""
+    if value <= 0:
+        return f"{value} has no unit: write a number and a unit, as in 100ms, 90s, 5m, 1h30m"
+    return f"{value} has no unit: write {value}s, {value}m or {value}ms"
+
+
 def show(seconds: float) -> str:
     """Write seconds for a person: ``340ms``, ``12.3s``, ``4m05s``, ``5m``, ``1h02m``."""
     if seconds < 0:

@@ -258,6 +258,11 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     ),
     "a key without a value": (TOP + STEPS + "    timeout:\n", 8, ("timeout is empty", "remove the line")),
     "an objective without a unit": (TOP + "objectives: {rto: 5}\n" + STEPS, 4, ("rto: 5 has no unit", "write 5s")),
+    "an objective of 0": (
+        TOP + "objectives: {exposure: 0}\n" + STEPS,
+        4,
+        ("0 has no unit", "write a number and a unit"),
+    ),
     "a number out of bounds": (TOP + STEPS + "    retry: {attempts: 0}\n", 8, ("attempts: 0", "write at least 1")),
     "a duration without unit in a work": (
         TOP + "steps:\n  - id: a\n    probe: rds.replica_lag\n    at: to\n    with: {db: x, at_most: 30}\n",

@@ -356,3 +356,23 @@ def test_a_message_that_came_with_a_ctrl_c_is_taken_once(tmp_path: Path) -> None
     show = compose.Show(listen, interrupted, lambda: None, heeded.append)
     state = compose.open_drill(folder, asks, compose.recorded_accounts(folder, asks), show, outside=None)
     assert [note for _, _, note in state.notes] == ["first", "second"]
+
+
+def test_a_question_after_ctrl_c_that_held_the_drill_stands_on_its_timeline(tmp_path: Path) -> None:
+    folder = tmp_path / "drill"
+    pressing = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    begun: list[None] = []
+
+    def listen(*_: object) -> None:
+        if not begun:
+            begun.append(pressing.start())
+
+    def interrupted(_: State) -> None:
+        threading.Event().wait(1.1)
+
+    asks = plan(step("ask", Kind.OPERATOR, uses="confirm", timeout_s=2.5))
+    show = compose.Show(listen, interrupted, lambda: None)
+    state = compose.open_drill(folder, asks, compose.recorded_accounts(folder, asks), show, outside=None)
+    ((_, by, note),) = state.notes
+    assert by == inbox.person()
+    assert note.startswith("Ctrl-C: nothing new started for 1.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drills.durations import show
+from drills.durations import measured, show
 from drills.measure.availability import LATER_WATCH, WINDOW_PARTS, first_trouble, joint_window
 from drills.measure.downtime import Downtime, Shown, downtime, felt, shown
 from drills.measure.evidence import censor, latency
@@ -125,5 +125,6 @@ def _elsewhere(watch: Watch, question: Question) -> list[Doubt]:
 
 def _share(found: Downtime, name: str) -> Share:
     longest = max((last - first for first, last in found.open), default=0)
-    what = f"where no answer shows {name} up or down; the longest stretch without a good answer is {show(longest / NS)}"
+    stretch = f"at a stretch of up to {measured(longest / NS)} without a good answer"
+    what = f"{stretch}, where no answer shows {name} up or down"
     return Share(what, found.high - found.low, "a shorter interval, a shorter timeout or fewer unknown samples")

@@ -35,7 +35,7 @@ def _wrong(message: str) -> ValueError:
 
 def _span(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise _wrong(f"{value} has no unit: write {value}s, {value}m or {value}ms")
+        raise _wrong(durations.unitless(value))
     if not isinstance(value, str):
         raise _wrong("must be a duration: write a number and a unit, as in 100ms, 90s")
     span = durations.parse(value)

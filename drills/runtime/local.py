@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from drills.durations import measured
 from drills.engine import decide, drive
 from drills.engine.execute import Workshop
 from drills.engine.state import State
-from drills.runtime.inbox import Inbox
+from drills.runtime.inbox import Inbox, person
 from drills.timeline import events as ev
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ LOOK_EVERY_S = 0.1
 TOGETHER_S = 0.0005
 """Steps of one wave end together: waiting this long for the next saves a commit to disk for each."""
 MOST_TOGETHER = 100
+WORTH_TELLING_S = 1.0
+"""A question after Ctrl-C that held the drill for so long stands on its timeline: its numbers hold that time."""
 
 
 @dataclass(slots=True)
@@ -163,7 +166,11 @@ class LocalRun:
             yield ev.Parked("SIGTERM") if again else ev.Told(ev.Word.PARK, "SIGTERM", 0)
         if self._signals.interrupted:
             self._signals.interrupted = 0
+            asked = self._means.clock.now()
             told = self._interrupted(self.state)
+            held_s = self._means.clock.now().since(asked)
+            if held_s >= WORTH_TELLING_S:
+                yield ev.Told(ev.Word.NOTE, person(), 0, note=f"Ctrl-C: nothing new started for {measured(held_s)}")
             if told is not None:
                 yield told
 

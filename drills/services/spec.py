@@ -30,8 +30,7 @@ LONGEST: Final = timedelta(days=30)
 
 def _duration(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        message = f"{value} has no unit: write {value}s, {value}m or {value}ms"
-        raise ValueError(message)  # noqa: TRY004 - pydantic collects no TypeError
+        raise ValueError(durations.unitless(value))  # noqa: TRY004 - pydantic collects no TypeError
     span = durations.parse(value) if isinstance(value, str) else value
     if isinstance(span, timedelta) and span > LONGEST:
         raise ValueError(f"{value} is too long; write at most 30d")
