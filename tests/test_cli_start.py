@@ -146,10 +146,13 @@ def test_a_reader_that_goes_away_is_no_error(home: Path, words: str) -> None:
     assert ran.stdout.strip() in ("0", "141")
 
 
-def test_a_full_disk_on_stdout_is_no_traceback(home: Path) -> None:
+@pytest.mark.parametrize(
+    "words", [["list"], ["list", "--output", "json"], ["status"], ["show", "20260101"], ["catalog"]]
+)
+def test_a_full_disk_on_stdout_is_told_and_no_success(home: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run(
-            [sys.executable, "-m", "drills", "list"],
+            [sys.executable, "-m", "drills", *words],
             env=environment(home),
             stdout=full,
             stderr=subprocess.PIPE,
@@ -157,7 +160,8 @@ def test_a_full_disk_on_stdout_is_no_traceback(home: Path) -> None:
             timeout=60,
             check=False,
         )
-    assert "Traceback" not in ran.stderr
+    assert ran.stderr == "drills: the output is not whole: No space left on device; make room and ask again\n"
+    assert ran.returncode == 2
 
 
 def test_ctrl_c_is_quiet(home: Path) -> None:

@@ -258,6 +258,16 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     ),
     "a key without a value": (TOP + STEPS + "    timeout:\n", 8, ("timeout is empty", "remove the line")),
     "an objective without a unit": (TOP + "objectives: {rto: 5}\n" + STEPS, 4, ("rto: 5 has no unit", "write 5s")),
+    "observers of an objective, and none named": (
+        TOP + WATCHED + "objectives: {rto: {within: 5s, seen_by: []}}\n" + STEPS,
+        9,
+        ("rto: seen_by is empty", "or remove it"),
+    ),
+    "an observer of an objective twice": (
+        TOP + WATCHED + "objectives: {rto: {within: 5s, seen_by: [read, read]}}\n" + STEPS,
+        9,
+        ("'read' stands there twice", "remove one"),
+    ),
     "an objective of 0": (
         TOP + "objectives: {exposure: 0}\n" + STEPS,
         4,

@@ -13,6 +13,8 @@ from terminal import terminal
 
 from drills.catalog import names
 from drills.cli.check import catalog, check, find, print_, schema
+from drills.errors import Usage
+from drills.runbook.find import environment_path
 from drills.runbook.load import load_environment, load_runbook
 from drills.work import Kind
 from drills.yamldoc import load
@@ -311,3 +313,12 @@ def test_lost_rows_and_exposure_have_short_forms_and_their_mistakes_name_the_rep
     begin, _, end = text.replace("GOALS", "lost_rows: 0").partition("  data:")
     path.write_text(begin + end[end.index("steps:") :], encoding="utf-8")
     assert "lost_rows will be UNPROVEN: nobody writes markers" in CliRunner().invoke(check, [str(path)]).output
+
+
+def test_an_example_of_an_environment_is_not_found_by_the_name_it_would_have(tmp_path: Path) -> None:
+    (tmp_path / "staging.example.yaml").write_text("environment: staging\n")
+    with pytest.raises(Usage, match=r"staging.example.yaml is an example; copy it to staging.yaml"):
+        environment_path("staging", tmp_path)
+    (tmp_path / "staging.yaml").write_text("environment: staging\n")
+    assert environment_path("staging", tmp_path) == tmp_path / "staging.yaml"
+    assert environment_path("staging.example", tmp_path) == tmp_path / "staging.example.yaml"

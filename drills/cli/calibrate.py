@@ -19,7 +19,7 @@ def calibrate(*, thorough: bool, output: str) -> int:
     """Make real outages with known truth on this machine, measure them, and compare.
 
     Breaks a service of its own in ten ways, fails a name over, and kills PostgreSQL primaries, all on 127.0.0.0/8;
-    the real prober and marker writer look on, the real estimators judge. Then it measures in seven ways that are
+    the real prober and marker writer look on, the real estimators judge. Then it measures in several ways that are
     known to be wrong, and each must be seen to be wrong.
 
     \b

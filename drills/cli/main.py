@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +38,10 @@ def _guarded(words: list[str]) -> int:
     except BrokenPipeError:
         _hush()
         return BROKEN_PIPE
+    except OSError as error:
+        if not _lost(error):
+            raise
+        answer = USAGE
     except SystemExit as end:
         answer = end.code
     return _flushed(answer if isinstance(answer, int) else 0)
@@ -72,12 +77,20 @@ def _clicked(words: list[str]) -> object:
 
 
 def _flushed(code: int) -> int:
-    """Flush here, where a reader who has gone away is no error, and not at the interpreter's end, where it is one."""
+    """Flush here, where a reader who has gone away is no error, and not at the interpreter's end, where it is one.
+
+    What could not be written because a disk is full is told: nobody should take half a result for a whole one.
+    """
     frugal.end()
     try:
         sys.stdout.flush()
-    except OSError:
-        _hush()
+    except OSError as error:
+        _lost(error)
+    from drills.report import paint
+
+    if why := paint.cut_short():
+        _say(f"drills: the output is not whole: {why}; make room and ask again")
+        return code or USAGE
     return code
 
 
@@ -86,6 +99,12 @@ def _say(text: str) -> None:
 
     with suppress(OSError):
         sys.stderr.write(f"{text}\n")
+
+
+def _lost(error: OSError) -> bool:
+    from drills.report import paint
+
+    return paint.lost(sys.stdout, error)
 
 
 def _hush() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 NARROWEST_LAST = 24
 """A last column with less room than this goes under its row."""
 WIDEST = 120
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_cut_short: list[str] = []
 _STYLES = {Tone.GOOD: "green", Tone.BAD: "bold red", Tone.DOUBT: "yellow", Tone.FAINT: "dim", Tone.PLAIN: ""}
 
 
@@ -40,12 +43,29 @@ def width() -> int:
 
 
 def put(stream: TextIO, text: str) -> None:
-    """Write all of ``text``; a reader who has gone away (a closed pipe, a lost terminal) is no error."""
+    """Write all of ``text``; a reader who has gone away (a closed pipe, a lost terminal) is no error.
+
+    A full disk is none here either, where a drill may be under way: ``cut_short`` tells of it at the end.
+    """
     try:
         stream.write(text if _can(stream, text) else text.encode("ascii", "replace").decode())
         stream.flush()
-    except (OSError, ValueError):
-        hush(stream)
+    except (OSError, ValueError) as error:
+        lost(stream, error)
+
+
+def lost(stream: TextIO, error: OSError | ValueError) -> bool:
+    """Write no more, and say whether somebody misses it: a disk is full, which ``cut_short`` remembers."""
+    hush(stream)
+    if not isinstance(error, OSError) or error.errno not in _FULL:
+        return False
+    _cut_short.append(error.strerror or str(error))
+    return True
+
+
+def cut_short() -> str:
+    """Say why what was written is not whole; empty where it is, or nobody reads it any more."""
+    return _cut_short[0] if _cut_short else ""
 
 
 def _can(stream: TextIO, text: str) -> bool:

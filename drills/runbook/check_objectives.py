@@ -30,6 +30,14 @@ def check_objectives(runbook: Runbook, problems: Problems) -> None:
             if seen not in known:
                 told = f"{name}: nothing under {place} is called {seen!r}; {did_you_mean(seen, known)}"
                 problems.add(("objectives", name, "seen_by", number), told)
+            elif seen in goal.seen_by[:number]:
+                problems.add(
+                    ("objectives", name, "seen_by", number), f"{name}: {seen!r} stands there twice; remove one"
+                )
+        for field in ("seen_by", "joint"):
+            if field in goal.model_fields_set and not getattr(goal, field):
+                told = f"{name}: {field} is empty; name the observers, or remove it: then all of them count"
+                problems.add(("objectives", name, field), told)
         _check_joint(name, goal, observers, problems)
     _check_downtime(runbook, problems)
 

@@ -16,6 +16,7 @@ RUNBOOKS: Final = Path("runbooks")
 ENVIRONMENTS: Final = Path("environments")
 MOST_FILES: Final = 2_000
 _ENDINGS: Final = (".yaml", ".yml")
+_EXAMPLE: Final = ".example"
 
 
 class Header(NamedTuple):
@@ -131,6 +132,9 @@ def _path(name: str, folder: Path, what: str) -> Path:
         return by_file[name]
     own = {_own_name(path, what): path for path in files(folder)}
     if name in own:
+        if own[name].stem.endswith(_EXAMPLE):
+            mine = own[name].with_name(f"{name}.yaml").name
+            raise Usage(f"{own[name].name} is an example; copy it to {mine}, and put your own accounts and names in")
         return own[name]
     from difflib import get_close_matches
 
