@@ -166,11 +166,11 @@ def test_the_paper_runbook_numbers_steps_and_says_what_to_do_by_hand() -> None:
     loose = CliRunner().invoke(print_, ["warm-standby"])
     assert loose.exit_code == 0, loose.output
     assert "6. [ ] **lose**" in loose.output
-    bound = CliRunner().invoke(print_, ["warm-standby", "--env", "staging", "--to", "west"])
+    bound = CliRunner().invoke(print_, ["warm-standby", "--env", "staging.example", "--to", "west"])
     assert bound.exit_code == 0, bound.output
     assert "**lose**" not in bound.output
     assert "aws rds promote-read-replica --db-instance-identifier orders-b --region us-west-2" in bound.output
-    assert CliRunner().invoke(print_, ["warm-standby", "--env", "staging"]).exit_code == 2
+    assert CliRunner().invoke(print_, ["warm-standby", "--env", "staging.example"]).exit_code == 2
     assert CliRunner().invoke(print_, ["warm-standby", "--to", "west"]).exit_code == 2
 
 

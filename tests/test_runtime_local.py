@@ -21,6 +21,7 @@ from drills.engine.progress import Status
 from drills.engine.state import State
 from drills.errors import Refused
 from drills.runtime import inbox
+from drills.runtime.arrivals import Arrivals
 from drills.runtime.journal import read_drill
 from drills.testing import plan, step
 from drills.timeline import events as ev
@@ -376,3 +377,40 @@ def test_a_question_after_ctrl_c_that_held_the_drill_stands_on_its_timeline(tmp_
     ((_, by, note),) = state.notes
     assert by == inbox.person()
     assert note.startswith("Ctrl-C: nothing new started for 1.")
+
+
+def test_a_signal_that_outlasts_a_wait_does_not_make_it_endless() -> None:
+    news: Arrivals[int] = Arrivals()
+
+    def slow(*_: object) -> None:
+        threading.Event().wait(0.2)
+
+    before = signal.signal(signal.SIGALRM, slow)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert news.take(0.1) is None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    news.put(1)
+    assert (news.take(1.0), news.take()) == (1, None)
+
+
+def test_what_many_threads_tell_is_heard_once_each_and_in_the_order_of_each() -> None:
+    news: Arrivals[tuple[int, int]] = Arrivals()
+
+    def tell(who: int) -> None:
+        for number in range(500):
+            news.put((who, number))
+
+    threads = [threading.Thread(target=tell, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    heard: list[tuple[int, int]] = []
+    looks = 0
+    while len(heard) < 2_000 and looks < 100_000:
+        looks += 1
+        found = news.take(0.01)
+        heard += () if found is None else (found,)
+    assert news.take() is None
+    assert all([n for one, n in heard if one == who] == list(range(500)) for who in range(4))

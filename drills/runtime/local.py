@@ -6,13 +6,13 @@ import gc
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from drills.durations import measured
 from drills.engine import decide, drive
 from drills.engine.execute import Workshop
 from drills.engine.state import State
+from drills.runtime.arrivals import Arrivals
 from drills.runtime.inbox import Inbox, person
 from drills.timeline import events as ev
 
@@ -65,7 +65,7 @@ class LocalRun:
         self._means = means
         self._listen = listen
         self._interrupted = interrupted
-        self._news: SimpleQueue[drive.Fact] = SimpleQueue()
+        self._news: Arrivals[drive.Fact] = Arrivals()
         self._kept: list[drive.Fact] = []
         self._inbox: Inbox | None = None
         self._heard = 0
@@ -95,8 +95,8 @@ class LocalRun:
         Called while the loop waits for the question's answer; what has come is kept for its next turn.
         """
         now = self._means.clock.now()
-        while not self._news.empty():
-            self._kept.append(self._news.get_nowait())
+        while (fact := self._news.take()) is not None:
+            self._kept.append(fact)
         self._kept += self._messages(now)
         if self._signals.terminated:
             return "the process was told to end"
@@ -144,13 +144,11 @@ class LocalRun:
         """Wait for news, a deadline, a message or a signal; at most one look's time when there is no deadline."""
         facts: list[drive.Fact] = []
         limit = LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s))
-        try:
-            facts.append(self._news.get(timeout=limit) if limit else self._news.get_nowait())
-            together_s = TOGETHER_S if len(self.state.running) > 1 else 0.0
-            while len(facts) < MOST_TOGETHER:
-                facts.append(self._news.get(timeout=together_s) if together_s else self._news.get_nowait())
-        except Empty:
-            pass
+        fact = self._news.take(limit)
+        together_s = TOGETHER_S if len(self.state.running) > 1 else 0.0
+        while fact is not None:
+            facts.append(fact)
+            fact = self._news.take(together_s) if len(facts) < MOST_TOGETHER else None
         now = self._means.clock.now()
         if not facts or now.since(self._looked) >= LOOK_EVERY_S:
             self._looked = now
