@@ -22,12 +22,14 @@ from report_drills import (
     keep,
     shifted,
     simulate,
+    states,
 )
 
 from drills.cli.main import main
+from drills.report.telling import tell
 from drills.runtime.inbox import say
 from drills.testing import Script
-from drills.timeline.events import Told, Word
+from drills.timeline.events import Event, Parked, Told, Word
 
 NEWEST = "20260103-000000-orders-cccc"
 
@@ -265,3 +267,37 @@ def test_watching_ends_when_nobody_reads_any_more(tmp_path: Path) -> None:
         finally:
             watch.kill()
             watch.wait(timeout=10)
+
+
+@pytest.mark.parametrize("ending", ["parked", "killed", "held"])
+def test_a_drill_whose_own_sandbox_ended_with_it_is_not_offered_to_go_on(tmp_path: Path, ending: str) -> None:
+    pinned = failover(world="/nowhere/world", world_private=True)
+    script = Script(refuses=frozenset({"writer"})) if ending == "held" else None
+    events = simulate(pinned, script, cut=None if ending == "held" else 12)
+    if ending == "parked":
+        events.append(Event(events[-1].seq + 1, events[-1].at, Parked("SIGTERM")))
+    keep(tmp_path, "alone", events)
+    shown = " ".join(drills(tmp_path, "show").stdout.split())
+    assert "its sandbox ended with the process that drove it, so it cannot go on" in shown
+    assert "what was observed is kept; rehearse it again" in shown
+    assert "goes on" not in shown
+    assert "drills undo" not in shown
+    assert drills(tmp_path, "show", "--exit-code").returncode == (8 if ending == "held" else 3)
+    refused = drills(tmp_path, "abort")
+    assert refused.returncode == 4
+    assert "there is nothing to abort; `drills resume alone` judges what was observed" in refused.stderr
+    if ending != "held":
+        assert (
+            "its sandbox is gone; rehearse it again: `drills resume alone` judges" in drills(tmp_path, "status").stdout
+        )
+    assert json.loads(drills(tmp_path, "show", "--output", "json").stdout)["sandbox_ended"] is True
+
+
+def test_a_drill_that_is_parked_says_whether_its_sandbox_goes_on(tmp_path: Path) -> None:
+    def last(*, private: bool) -> str:
+        events = simulate(failover(world=str(tmp_path), world_private=private), cut=12)
+        parked = Event(events[-1].seq + 1, events[-1].at, Parked("SIGTERM"))
+        return str(tell(parked.body, parked.at, states([*events, parked])))
+
+    assert last(private=False) == "parked by SIGTERM: `drills resume` goes on"
+    assert last(private=True).startswith("parked by SIGTERM: its own sandbox ends now")

@@ -55,6 +55,7 @@ def _resting(folder: Path) -> dict[str, Any]:
             "elapsed_s": (last["at"]["utc_ns"] - first["at"]["utc_ns"]) / 1e9,
             "rto_so_far_s": None,
             "settling_since": None,
+            "sandbox_ended": False,
             "unattended_s": None,
             "rto_target_s": next((one["target_s"] for one in plan["objectives"] if one["name"] == "rto"), None),
         }
@@ -100,6 +101,7 @@ def standing_of(folder: Path) -> dict[str, Any]:
         "elapsed_s": now.since(state.opened) if state.opened is not None else 0.0,
         "rto_so_far_s": so_far.passed_s if so_far is not None else None,
         "settling_since": so_far.settling.iso() if so_far is not None and so_far.settling is not None else None,
+        "sandbox_ended": standing.sandbox_ended(state, driven=drill.driven),
         "unattended_s": SystemClock().now().since(state.last) if unattended and state.last is not None else None,
         "rto_target_s": objective.target_s if objective is not None else None,
     }
@@ -116,7 +118,9 @@ def line(fact: dict[str, Any]) -> str:
     words += [f"{one['step']} {show(one['elapsed_s'])}" for one in fact["running"]]
     if fact["status"] in ("incomplete", "parked"):
         since = f"for {show(fact['unattended_s'])} " if fact["unattended_s"] is not None else ""
-        words.append(f"{since}nobody drives it: `drills resume {fact['drill']}`")
+        ended = ", and its sandbox is gone; rehearse it again" if fact["sandbox_ended"] else ""
+        judges = " judges what was seen" if ended else ""
+        words.append(f"{since}nobody drives it{ended}: `drills resume {fact['drill']}`{judges}")
         words += [f"still holds {fact['holds']}"] if fact.get("holds") else []
     else:
         words += [f"`drills approve {name}`?" for name in fact["asks"]]

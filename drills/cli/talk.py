@@ -42,6 +42,11 @@ def the_drill(name: str | None) -> folders.Drill:
 def _open(drill: folders.Drill, what: str) -> None:
     if drill.state.finished is not None:
         raise Refused(f"drill {drill.name} is over ({drill.state.finished.status}): {what}")
+    if standing.sandbox_ended(drill.state, driven=drill.driven):
+        raise Refused(
+            f"nobody drives drill {drill.name}, and {standing.SANDBOX_ENDED}: {what}; "
+            f"`drills resume {drill.name}` judges what was observed, and nothing more"
+        )
 
 
 def _step(drill: folders.Drill, name: str) -> Progress:
@@ -246,7 +251,8 @@ def note(words: tuple[str, ...]) -> None:
     if not text.strip():
         raise Usage("the note is empty")
     found = the_drill(name)
-    _open(found, "nothing is written on its timeline any more")
+    if found.state.finished is not None:  # a note can be left for a drill that is still to be judged
+        _open(found, "nothing is written on its timeline any more")
     _tell(found, Word.NOTE, note=text)
 
 

@@ -197,5 +197,6 @@ def _stored(result: DrillResult) -> Part:
         ("tells all", f"drills report {result.drill}"),
     ]
     if result.status in ("held", "parked", "incomplete"):
-        rows.append(("goes on", f"drills resume {result.drill}"))
+        word = "judge it" if result.sandbox_ended else "goes on"
+        rows.append((word, f"drills resume {result.drill}"))
     return Part("", (Table((), tuple((Words(name, Tone.FAINT), text) for name, text in rows)),))

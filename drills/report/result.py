@@ -136,6 +136,7 @@ class DrillResult:
     evidence: tuple[EvidenceFile, ...]
     events: int
     source: Source = field(default_factory=Source)
+    sandbox_ended: bool = False
 
 
 def summarize(
@@ -149,6 +150,7 @@ def summarize(
     read = claimed.read(claims)
     name = PurePath(source.folder).name or opened.drill
     word = standing.status(state, driven=source.driven)
+    ended = standing.sandbox_ended(state, driven=source.driven)
     end = state.finished_at or state.last
     return DrillResult(
         drill=name,
@@ -161,7 +163,7 @@ def summarize(
         to_site=plan.to_site,
         status=word,
         exit_code=standing.exit_code(state),
-        meaning=standing.MEANINGS.get(word, ""),
+        meaning=standing.meaning(state, driven=source.driven),
         why=state.world_gone or state.why or _first_failure(state),
         phase=decide.phase(state).value,
         finished=state.finished is not None,
@@ -174,13 +176,14 @@ def summarize(
         objectives=_objectives(plan, read, finished=state.finished is not None),
         steps=tuple(_step(one) for one in state.progress.values()),
         undone=_undone(events),
-        remains=_remains(state, name),
-        remains_note=_remains_note(state),
+        remains=() if ended else _remains(state, name),
+        remains_note="" if ended else _remains_note(state),
         refusals=_refusals(events),
         words=_words(events),
         evidence=tuple(EvidenceFile(one.observer, one.file, one.rows, one.sha256) for one in state.sealed.values()),
         events=state.count,
         source=source,
+        sandbox_ended=ended,
     )
 
 

@@ -58,6 +58,23 @@ def status(state: State, *, driven: bool | None) -> str:
     return (Open.PAUSED if state.paused else Open.RUNNING).value
 
 
+def sandbox_ended(state: State, *, driven: bool | None) -> bool:
+    """Say whether the drill is not over, but stood in a sandbox of its own, which ended with its process."""
+    return driven is False and state.finished is None and state.plan.world_private
+
+
+SANDBOX_ENDED = "its sandbox ended with the process that drove it, so it cannot go on"
+"""Why a drill that ``sandbox_ended`` tells of takes no word any more."""
+
+
+def meaning(state: State, *, driven: bool | None) -> str:
+    """Say in one line what the status means for this drill."""
+    word = status(state, driven=driven)
+    if not sandbox_ended(state, driven=driven):
+        return MEANINGS.get(word, "")
+    return f"{SANDBOX_ENDED}: what was observed is kept; rehearse it again"
+
+
 def exit_code(state: State) -> int:
     """Give the drill's exit code; of one that has not finished, 8 when held and else 3 (nothing is proven)."""
     if state.finished is not None:

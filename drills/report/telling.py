@@ -260,7 +260,9 @@ def _undo_failed(body: ev.UndoFailed, *_: object) -> str:
 
 
 @tell.register(ev.Parked)
-def _parked(body: ev.Parked, *_: object) -> str:
+def _parked(body: ev.Parked, _: Stamp, state: State) -> str:
+    if state.plan.world_private:
+        return f"parked by {body.by}: its own sandbox ends now, so it cannot go on; what was observed is kept"
     return f"parked by {body.by}: `drills resume` goes on"
 
 
