@@ -10,21 +10,31 @@ _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 
+_SLACK = 1e-12
+"""What binary fractions make of 1.1s, against the whole: no part of it was written."""
+
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> timedelta:
     """Read a duration such as ``100ms``, ``90s``, ``5m`` or ``1h30m``.
 
-    Raises ``ValueError`` naming the accepted form: a bare number has no unit and is refused.
+    Raises ``ValueError`` naming the accepted form: a bare number has no unit and is refused, and so is what is finer
+    than a millisecond, which would have to be rounded.
     """
     if not _WHOLE.fullmatch(text):
         message = f"{text!r} is not a duration; write a number and a unit, as in 100ms, 90s, 5m, 1h30m"
         raise ValueError(message)
     try:
-        return timedelta(milliseconds=sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text)))
+        exact_ms = sum(float(number) * _UNITS_MS[unit] for number, unit in _PART.findall(text))
+        whole_ms = round(exact_ms)
+        span = timedelta(milliseconds=whole_ms)
     except OverflowError as error:
         message = f"{text[:40]!r} is too long for a duration; write at most 30d"
         raise ValueError(message) from error
+    if abs(exact_ms - whole_ms) > _SLACK * max(1.0, exact_ms):
+        message = f"{text!r} is finer than a millisecond; write whole milliseconds, such as {max(1, whole_ms)}ms"
+        raise ValueError(message)
+    return span
 
 
 def unitless(value: float) -> str:

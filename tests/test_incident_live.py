@@ -144,7 +144,9 @@ def held(live: Live, told: Any, truth: tuple[float, float]) -> Any:
 
 
 def test_an_incident_nobody_planned_is_judged_from_the_rings_of_before(live: Live) -> None:
-    assert live.drills("observe", "live", "--to", "west", "--detach").returncode == 0
+    kept = live.drills("observe", "live", "--to", "west", "--detach")
+    assert (kept.returncode, kept.stderr) == (0, "")
+    assert "front: asked each 1s here, and each 100ms in a drill" in kept.stdout
     clock.sleep(5)
     began = live.service.become(Mood.BROKEN)
     clock.sleep(4)

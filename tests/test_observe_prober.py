@@ -283,6 +283,7 @@ def test_sql_is_read_and_written_and_a_standby_takes_no_writes(tmp_path: Path) -
         with observing(
             tmp_path,
             job("reads", "sql-read://reads", dsn=primary.dsn, value="7", **sql),
+            job("patient", "sql-read://patient", dsn=primary.dsn, **{**sql, "timeout_s": 8.0}),
             job("pooled", "sql-read://pooled", dsn=primary.dsn, resolve="keepalive", **sql),
             job("other", "sql-read://other", dsn=primary.dsn, value="8", **sql),
             job("writes", "sql-write://writes", dsn=primary.dsn, **sql),
@@ -300,6 +301,9 @@ def test_sql_is_read_and_written_and_a_standby_takes_no_writes(tmp_path: Path) -
         assert labels(seen[name], 0, frozen) == {True}, name
         assert labels(seen[name], frozen, thawed) == {False}, name
         assert seen[name][-1].up is True, name
+    waited = [row for row in seen["patient"] if row.ended - row.sent > 1_500 * MS]
+    assert waited, "nothing was asked of the frozen server"
+    assert {row.up for row in waited} == {True}, "a request has the whole timeout that was chosen for it"
     assert {row.detail for row in seen["writes"] if row.up} == {"inserted and rolled back"}
     assert {(row.up, row.detail) for row in seen["other"] if row.ended < frozen} == {(False, "7, not 8")}
     assert {(row.up, row.hard) for row in seen["standby"]} == {(False, True)}

@@ -76,6 +76,11 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a duration with a wrong unit": (TOP + STEPS + "    timeout: 3 min\n", 8, ("not a duration", "as in 100ms, 90s")),
     "a duration in sixties": (TOP + STEPS + "    timeout: 1:30\n", 8, ("'1:30' is not a duration",)),
     "a timeout of nothing": (TOP + STEPS + "    timeout: 0s\n", 8, ("at least 1ms",)),
+    "a timeout finer than a millisecond": (
+        TOP + STEPS + "    timeout: 1.0005s\n",
+        8,
+        ("'1.0005s' is finer than a millisecond", "such as 1000ms"),
+    ),
     "an endless timeout": (TOP + STEPS + "    timeout: 99999999999999d\n", 8, ("too long",)),
     "an unknown action": (
         TOP + "steps:\n  - id: a\n    action: rds.promote_read_replca\n    at: to\n",
@@ -332,6 +337,21 @@ sites:
 """
 
 ENVIRONMENTS: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "an observer that is closer than the ring it is kept in": (
+        SITES + "observe:\n  availability:\n  - {id: web, http: http://x, every: 500ms}\n",
+        8,
+        ("web: every 500ms is closer than 'observe: every' (1s)", "write 1s or more"),
+    ),
+    "a window that no ring can fill": (
+        SITES + "observe:\n  every: 5s\n  availability:\n  - {id: web, http: http://x, stable_for: 10s}\n",
+        9,
+        ("web: stable_for 10s is shorter than 5 x (timeout + every)", "write 30s or more"),
+    ),
+    "a TTL that no name server can tell": (
+        SITES.replace("staging", "sandbox") + "world: {primary: east, record: a.b, ttl: 1500ms}\n",
+        6,
+        ("whole seconds", "write 1s or more"),
+    ),
     "an account without quotes": (
         SITES + "  west: {account: 111122223333, region: us-west-2}\n",
         6,

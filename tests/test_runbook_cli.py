@@ -298,7 +298,7 @@ def test_lost_rows_and_exposure_have_short_forms_and_their_mistakes_name_the_rep
         "lost_rows: 30s": "write a whole number",
         "lost_rows: -1": "write at least 0",
         "lost_rows: 1.5": "write a whole number",
-        "lost_rows: {within: 30s}": "remove the rest",
+        "lost_rows: {within: 30s}": "write a number of rows in its place: {at_most: 0}",
         "lost_rows: {seen_by: [orders]}": "write the number of rows",
         "lost_rows: {at_most: 0, seen_by: [order]}": "did you mean 'orders'",
         "lost_rows: {at_most: 0, seen_by: [web]}": "nothing under 'measure: data' is called 'web'",
@@ -313,6 +313,36 @@ def test_lost_rows_and_exposure_have_short_forms_and_their_mistakes_name_the_rep
     begin, _, end = text.replace("GOALS", "lost_rows: 0").partition("  data:")
     path.write_text(begin + end[end.index("steps:") :], encoding="utf-8")
     assert "lost_rows will be UNPROVEN: nobody writes markers" in CliRunner().invoke(check, [str(path)]).output
+
+
+def test_every_mistake_of_an_objective_is_told_at_once_and_each_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "goals.yaml"
+    path.write_text(
+        "runbook: a\ntitle: t\nmeasure:\n  availability:\n  - {id: web, http: http://x}\nobjectives:\n"
+        "  lost_rows: {within: 3, joint: [web], seen_by: [web]}\n"
+        "  downtime: {at_most: 3, from: disaster}\n"
+        "  rto: {at_most: 4, within: 3}\n"
+        "  mine: {within: 5}\n"
+        "  fourth: {}\n"
+        "steps:\n- {id: a, action: flow.nothing, at: to}\n",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(check, [str(path)])
+    assert result.exit_code == 5
+    marks = "an interval has two marks; write {from: MARK, to: MARK, within: 5m}"
+    assert [line.removeprefix(f"{path}:") for line in result.output.splitlines()[:-1]] == [
+        "7: joint: lost rows are counted over the whole drill; remove it",
+        "7: lost_rows: nothing under 'measure: data' is called 'web'; there are none",
+        "7: within: lost rows are a number and no time; write a number of rows in its place: {at_most: 3}",
+        "8: at_most: only lost_rows counts rows; write 'within' and a duration in its place",
+        "8: from: a downtime counts over the whole drill and has no marks; remove it",
+        "9: at_most: only lost_rows counts rows; remove it",
+        "9: within: 3 has no unit: write 3s, 3m or 3ms",
+        f"10: mine: {marks}",
+        "10: within: 5 has no unit: write 5s, 5m or 5ms",
+        f"11: fourth: {marks}",
+        "11: fourth: it has no limit; write 'within' and a duration, such as {within: 5m}",
+    ]
 
 
 def test_an_example_of_an_environment_is_not_found_by_the_name_it_would_have(tmp_path: Path) -> None:

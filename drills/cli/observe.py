@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from drills.clock import NS, SystemClock
+from drills.cli.observed import tell
+from drills.clock import SystemClock
 from drills.durations import show
 from drills.errors import DrillsError, Refused, Usage
 from drills.observe import keeping
@@ -19,13 +21,11 @@ from drills.report import paint
 from drills.runtime.folder import home
 
 if TYPE_CHECKING:
-    from drills.observe.held import Held
     from drills.observe.job import ProbeJob
 
 _FOREVER_S = 10 * 365 * 86_400.0
 _STARTED_WITHIN_S = 40.0
 _STOPPED_WITHIN_S = 20.0
-_STALE_S = 60.0
 
 
 @click.command("observe")
@@ -64,17 +64,16 @@ def observe(  # noqa: PLR0913 - click gives one for each option
     if environment is None:
         if stop or detach or runbook:
             raise Usage("say which ENVIRONMENT")
-        return _status(sorted(one for one in (home() / keeping.FOLDER).glob("*") if one.is_dir()), output)
+        return tell(sorted(one for one in (home() / keeping.FOLDER).glob("*") if one.is_dir()), output)
     if sum((detach, stop, status)) > 1:
         raise Usage("--detach, --stop and --status exclude each other")
     if stop or status:
         folder = home() / keeping.FOLDER / _name(environment)
-        return _stop(folder) if stop else _status([folder], output)
+        return _stop(folder) if stop else tell([folder], output)
     if detach:
         _detach(environment, runbook, to_site, standing)
         return None
-    name, told, jobs = _jobs(environment, runbook, to_site, standing)
-    _keep(name, told, jobs)
+    _keep(_wanted(environment, runbook, to_site, standing))
     return None
 
 
@@ -88,8 +87,18 @@ def _name(environment: str) -> str:
     return load_environment(environment_path(environment)).model.environment
 
 
-def _jobs(environment: str, runbook: str, to_site: str, standing: str) -> tuple[str, str, list[ProbeJob]]:
-    """Bind what is to be watched; gives the environment's name, the runbook's, and a job for each observer."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be kept: the environment's name, the runbook's, a job for each observer, and whose pace is another."""
+
+    environment: str
+    runbook: str
+    jobs: list[ProbeJob]
+    paces: tuple[str, ...]
+
+
+def _wanted(environment: str, runbook: str, to_site: str, standing: str) -> Wanted:
+    """Bind what is to be watched."""
     from drills.engine.observing import Owner, probe_job
     from drills.engine.watches import slowed, standing_watches
     from drills.runbook import find
@@ -114,12 +123,16 @@ def _jobs(environment: str, runbook: str, to_site: str, standing: str) -> tuple[
     owner, keep_s = Owner.me(), paces.keep.total_seconds()
     jobs: list[ProbeJob] = []
     for watch in watches:
-        from dataclasses import replace
-
         job = probe_job(slowed(watch, paces.every.total_seconds()), owner, _secret(place), _FOREVER_S)
         jobs.append(replace(job, keep_s=keep_s))
         jobs[-1].check()
-    return place.model.environment, book.model.runbook if book else "", jobs
+    every_s = paces.every.total_seconds()
+    slower = tuple(
+        f"{one.id}: asked each {show(every_s)} here, and each {show(one.every_s)} in a drill"
+        for one in watches
+        if book is not None and one.every_s < every_s
+    )
+    return Wanted(place.model.environment, book.model.runbook if book else "", jobs, slower)
 
 
 def _secret(place: Any) -> Any:
@@ -136,10 +149,11 @@ def _secret(place: Any) -> Any:
     return read
 
 
-def _keep(name: str, runbook: str, jobs: list[ProbeJob]) -> None:
+def _keep(wanted: Wanted) -> None:
     """Keep the observers until TERM or Ctrl-C."""
     from drills.observe.start import Observers
 
+    name, jobs = wanted.environment, wanted.jobs
     clock, folder = SystemClock(), home() / keeping.FOLDER / name
     told: list[int] = []
     before = {number: signal.signal(number, lambda got, _: told.append(got)) for number in _ENDS}
@@ -149,9 +163,11 @@ def _keep(name: str, runbook: str, jobs: list[ProbeJob]) -> None:
         paint.put(sys.stdout, f"\r\033[K{line}\n" if screen else f"{line}\n")
 
     try:
-        with keeping.kept(folder, keeping.me(name, runbook, clock)):
+        with keeping.kept(folder, keeping.me(name, wanted.runbook, clock)):
             keeper = keeping.Keeper(jobs, folder, Observers(clock), clock, say)
             say(f"observing {name}: {', '.join(job.id for job in jobs)}; rings of {show(jobs[0].keep_s)} in {folder}")
+            for pace in wanted.paces:
+                say(pace)
             try:
                 while not told:
                     keeper.look()
@@ -187,7 +203,8 @@ def _clipped(line: str) -> str:
 
 def _detach(environment: str, runbook: str, to_site: str, standing: str) -> None:
     """Start the same command in a session of its own, and wait until it keeps the observers."""
-    name, _, jobs = _jobs(environment, runbook, to_site, standing)
+    wanted = _wanted(environment, runbook, to_site, standing)
+    name, jobs = wanted.environment, wanted.jobs
     folder = home() / keeping.FOLDER / name
     if (other := keeping.keeper(folder)) is not None:
         raise Refused(f"not started: {name} is observed already by process {other.pid} since {other.since}")
@@ -212,6 +229,7 @@ def _detach(environment: str, runbook: str, to_site: str, standing: str) -> None
         seen = keeping.keeper(folder)
         if seen is not None and seen.pid == child.pid and all(_lives(folder, job.id) for job in jobs):
             paint.put(sys.stdout, f"{name} is observed by process {child.pid}; its words are in {log}\n")
+            paint.put(sys.stdout, "".join(f"  {pace}\n" for pace in wanted.paces))
             return
         clock.sleep(0.05)
     paint.put(sys.stdout, f"{name}: process {child.pid} keeps trying; its words are in {log}\n")
@@ -242,77 +260,6 @@ def _stop(folder: Path) -> int:
         clock.sleep(0.05)
     paint.put(sys.stdout, f"{folder.name} is observed no more; what was seen stays in {folder}\n")
     return 0
-
-
-# -- status ------------------------------------------------------------------------------------------------
-
-
-def _status(folders: list[Path], output: str) -> int:
-    from drills.observe.held import held
-
-    facts: list[dict[str, Any]] = []
-    for folder in folders:
-        seen = keeping.keeper(folder)
-        rings: list[dict[str, Any]] = []
-        for file in keeping.rings_in(folder):
-            try:
-                rings.append(_ring(held(file)))
-            except keeping.UNREADABLE as error:
-                rings.append({"observer": file.stem, "trouble": str(error)})
-        bytes_ = keeping.size(folder) if folder.is_dir() else 0
-        fact = {"environment": folder.name, "pid": seen and seen.pid, "since": seen and seen.since, "bytes": bytes_}
-        facts.append({**fact, "runbook": seen.runbook if seen else "", "rings": rings})
-    if output == "json":
-        from drills.report import json
-
-        paint.put(sys.stdout, json.dumps({"environments": facts}))
-    else:
-        for fact in facts:
-            _tell(fact)
-        if not facts:
-            paint.put(sys.stdout, "no environment was ever observed here; `drills observe ENVIRONMENT` begins\n")
-    return 0 if facts and all(fact["pid"] for fact in facts) else 3
-
-
-def _ring(one: Held) -> dict[str, Any]:
-    now = SystemClock().now().utc_ns
-    return {
-        "observer": one.header.observer,
-        "url": one.header.url,
-        "every_s": one.header.every_ns / NS,
-        "up": one.up,
-        "for_s": None if one.since is None else (now - one.since) / NS,
-        "detail": one.detail,
-        "rows": one.rows,
-        "unknown": one.unknown,
-        "lives": one.lives,
-        "held_s": None if one.oldest is None else (now - one.oldest) / NS,
-        "newest_s": None if one.newest is None else (now - one.newest) / NS,
-        "dropped": one.dropped,
-        "notes": list(one.header.notes),
-    }
-
-
-def _tell(fact: dict[str, Any]) -> None:
-    who = f"observed by process {fact['pid']} since {fact['since']}" if fact["pid"] else "NOT observed now"
-    lines = [f"{fact['environment']}: {who}; {fact['bytes'] / 1e6:.1f} MB on disk"]
-    for ring in fact["rings"]:
-        if "trouble" in ring:
-            lines.append(f"  {ring['observer']}: {ring['trouble']}")
-            continue
-        state = {True: "up", False: "DOWN", None: "not told"}[ring["up"]]
-        if ring["for_s"] is not None and ring["newest_s"] is not None:
-            then = f"; last looked {show(ring['newest_s'])} ago" if ring["newest_s"] > _STALE_S else ""
-            state += f" for {show(ring['for_s'] - (ring['newest_s'] if then else 0))}{then}"
-        told = f" ({ring['detail']})" if ring["detail"] and not ring["up"] else ""
-        lines.append(f"  {ring['observer']}  {state}{told}  {ring['url']} each {show(ring['every_s'])}")
-        gone = f", {ring['dropped']} older dropped" if ring["dropped"] else ""
-        back = "nothing" if ring["held_s"] is None else f"{show(ring['held_s'])} back"
-        unseen = f", {ring['unknown']} unknown" if ring["unknown"] else ""
-        lives = f" in {ring['lives']} lives: what lies between is unknown" if ring["lives"] > 1 else ""
-        lines.append(f"    holds {back}, {ring['rows']} requests{unseen}{gone}{lives}")
-        lines += [f"    {note}" for note in ring["notes"]]
-    paint.put(sys.stdout, "\n".join(lines) + "\n")
 
 
 COMMANDS = (observe,)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from drills.durations import show
 from drills.engine.compile import compile_plan
 from drills.engine.plan import Mode
 from drills.errors import Usage
@@ -64,7 +63,7 @@ def _lines(runbook: LoadedRunbook, plan: Plan | None) -> Iterator[str]:
         if goal.within is None:
             yield f"{name}: at most {figures.rows(goal.at_most or 0)} over all stores"
         else:
-            yield f"{name}: {spans}within {show(goal.within.total_seconds())}"
+            yield f"{name}: {spans}within {figures.chosen(goal.within.total_seconds())}"
     steps: Mapping[str, Step] = {} if plan is None else {step.id: step for step in plan.steps}
     needs, section, number = runbook.checked.needs, "", 0
     for one in book.listed():
@@ -97,7 +96,7 @@ def _step(number: int, one: Listed, bound_step: Step | None, waits: tuple[str, .
     if one.section == "steps" and waits:
         yield f"   after {', '.join(waits)}"
     if step.timeout is not None:
-        yield f"   give up after {show(step.timeout.total_seconds())}"
+        yield f"   give up after {figures.chosen(step.timeout.total_seconds())}"
     if step.mark is not None:
         yield f"   write down the time: {step.mark.value}"
     if by_hand:

@@ -43,10 +43,8 @@ def _open(drill: folders.Drill, what: str) -> None:
     if drill.state.finished is not None:
         raise Refused(f"drill {drill.name} is over ({drill.state.finished.status}): {what}")
     if standing.sandbox_ended(drill.state, driven=drill.driven):
-        raise Refused(
-            f"nobody drives drill {drill.name}, and {standing.SANDBOX_ENDED}: {what}; "
-            f"`drills resume {drill.name}` judges what was observed, and nothing more"
-        )
+        again = f"`drills resume {drill.name}` judges what was observed, and nothing more"
+        raise Refused(f"nobody drives drill {drill.name}, and {standing.SANDBOX_ENDED}: {what}; {again}")
 
 
 def _step(drill: folders.Drill, name: str) -> Progress:
@@ -78,10 +76,8 @@ def _tell(drill: folders.Drill, word: Word, step: str = "", note: str = "") -> N
     inbox.say(drill.folder, message)
     what = f"{word.value} {step}".strip()
     if not drill.driven:
-        paint.put(
-            sys.stdout,
-            f"{what}: left for {drill.name}; nobody drives it now, `drills resume {drill.name}` will take it\n",
-        )
+        taker = f"nobody drives it now, `drills resume {drill.name}` will take it"
+        paint.put(sys.stdout, f"{what}: left for {drill.name}; {taker}\n")
         return
     taken = _taken(drill, message)
     said = f"taken by {drill.name}" if taken else f"left for {drill.name}, which has not taken it yet"

@@ -12,6 +12,7 @@ import os
 import select
 import socket
 from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 TABLE = "drills_probe"
 _OURS = ("authentication failed", "no pg_hba.conf entry")
 """What a server says to a wrong user: no evidence about the service."""
+_LEAST_CONNECT_S = 2
+"""libpq takes no less."""
 _IDLE = 8
 """Connections kept at most."""
 
@@ -99,7 +102,8 @@ class Sql:
             await connection.close()
         address = {"hostaddr": (await self.names.addresses(self.host))[0]} if self.host else {}
         stamps.resolved = now()
-        whole = {**self._given, **address, "application_name": "drills-prober", "connect_timeout": "2"}
+        patience = max(_LEAST_CONNECT_S, ceil(self._job.timeout_s) + 1)  # whole seconds: the request's own end is first
+        whole = {**self._given, **address, "application_name": "drills-prober", "connect_timeout": str(patience)}
         return await psycopg.AsyncConnection.connect(make_conninfo("", **whole), autocommit=True)
 
     async def _asked(self, connection: AsyncConnection[Any], stamps: Stamps) -> Answer:

@@ -150,7 +150,6 @@ def summarize(
     read = claimed.read(claims)
     name = PurePath(source.folder).name or opened.drill
     word = standing.status(state, driven=source.driven)
-    ended = standing.sandbox_ended(state, driven=source.driven)
     end = state.finished_at or state.last
     return DrillResult(
         drill=name,
@@ -176,8 +175,8 @@ def summarize(
         objectives=_objectives(plan, read, finished=state.finished is not None),
         steps=tuple(_step(one) for one in state.progress.values()),
         undone=_undone(events),
-        remains=() if ended else _remains(state, name),
-        remains_note="" if ended else _remains_note(state),
+        remains=() if (ended := standing.sandbox_ended(state, driven=source.driven)) else _remains(state, name),
+        remains_note=_remains_note(state),
         refusals=_refusals(events),
         words=_words(events),
         evidence=tuple(EvidenceFile(one.observer, one.file, one.rows, one.sha256) for one in state.sealed.values()),
@@ -201,16 +200,14 @@ def _iso(stamp: Stamp | None) -> str | None:
 
 
 def _first_failure(state: State) -> str:
-    failed = state.failed_steps()
-    return f"{failed[0].step.id}: {failed[0].detail}" if failed else ""
+    return next((f"{one.step.id}: {one.detail}" for one in state.failed_steps()), "")
 
 
 def _objectives(plan: Plan, read: Claims, *, finished: bool) -> tuple[ObjectiveClaim, ...]:
     """Give every objective of the plan: as claimed, or UNPROVEN where nothing was."""
     by_name = {one.name: one for one in read.objectives} if finished else {}
     why = read.error or ("nothing was measured" if finished else "the drill is not over")
-    missing = [_unjudged(one, why) for one in plan.objectives if one.name not in by_name]
-    return (*by_name.values(), *missing)
+    return (*by_name.values(), *(_unjudged(one, why) for one in plan.objectives if one.name not in by_name))
 
 
 def _unjudged(one: Objective, why: str) -> ObjectiveClaim:
@@ -313,16 +310,15 @@ def _refusals(events: Sequence[ev.Event]) -> tuple[Word, ...]:
     """Gates that did not say yes, and guards that said no."""
     found: list[Word] = []
     for event in events:
-        body = event.body
-        if isinstance(body, ev.Gated) and body.ok is not True and not body.advises:
-            found.append(Word(event.at.iso(), f"gate {body.gate}", f"{_answer(ok=body.ok)}: {body.detail}"))
-        elif isinstance(body, ev.Guarded):
-            found.append(Word(event.at.iso(), f"guard {body.guard}", f"{_answer(ok=body.ok)}: {body.detail}"))
+        match event.body:
+            case ev.Guarded(guard=name, ok=ok, detail=detail):
+                who = f"guard {name}"
+            case ev.Gated(gate=name, ok=ok, detail=detail, advises=False) if ok is not True:
+                who = f"gate {name}"
+            case _:
+                continue
+        found.append(Word(event.at.iso(), who, f"{'no' if ok is False else 'no answer'}: {detail}"))
     return tuple(found)
-
-
-def _answer(*, ok: bool | None) -> str:
-    return "no" if ok is False else "no answer"
 
 
 def _words(events: Sequence[ev.Event]) -> tuple[Word, ...]:

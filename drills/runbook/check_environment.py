@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from drills.durations import show
 from drills.runbook.environment import EnvironmentKind
 from drills.runbook.interpolate import references
 from drills.runbook.names import SITE_FACTS
@@ -99,8 +101,18 @@ def _observe(environment: Environment, problems: Problems) -> None:
     if environment.observe is None:
         return
     first: dict[str, int] = {}
-    for number, one in enumerate(environment.observe.availability):
+    paces = environment.observe
+    for number, one in enumerate(paces.availability):
         where = ("observe", "availability", number)
+        if "every" in one.model_fields_set and one.every < paces.every:
+            told = (
+                f"{one.id}: every {_show(one.every)} is closer than 'observe: every' ({_show(paces.every)}), the pace"
+            )
+            problems.add((*where, "every"), f"{told} of all that is kept here; write {_show(paces.every)} or more")
+        least = 5 * (max(one.every, paces.every) + one.timeout)
+        if "stable_for" in one.model_fields_set and one.stable_for < least:
+            told = f"{one.id}: stable_for {_show(one.stable_for)} is shorter than 5 x (timeout + every); write"
+            problems.add((*where, "stable_for"), f"{told} {_show(least)} or more, or remove it")
         if first.setdefault(one.id, number) != number:
             line = problems.doc.line(("observe", "availability", first[one.id]))
             problems.add((*where, "id"), f"the id {one.id!r} stands already on line {line}; give one of them another")
@@ -146,8 +158,14 @@ def _world(environment: Environment, problems: Problems) -> None:
     if environment.world.primary not in sites:
         name = environment.world.primary
         problems.add(("world", "primary"), f"there is no site {name!r}; {did_you_mean(name, sites)}")
+    if environment.world.ttl % timedelta(seconds=1):
+        problems.add(("world", "ttl"), "ttl: a name server tells whole seconds; write 1s or more")
     for name, count in environment.world.capacity.items():
         if name not in sites:
             problems.add(("world", "capacity", name), f"there is no site {name!r}; {did_you_mean(name, sites)}")
         if not 0 <= count <= 20:  # noqa: PLR2004 - each is a process on this machine
             problems.add(("world", "capacity", name), f"{count} is no capacity for one machine; write 0 to 20")
+
+
+def _show(span: timedelta) -> str:
+    return show(span.total_seconds())

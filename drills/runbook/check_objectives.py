@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from drills.durations import show
+from drills.runbook.fields import mapping
 from drills.runbook.problems import did_you_mean
 from drills.timeline.marks import Limits, Mark
+from drills.yamldoc import at
 
 if TYPE_CHECKING:
-    from drills.runbook.model import Runbook, Target
+    from drills.runbook.model import Runbook
+    from drills.runbook.objectives import Target
     from drills.runbook.problems import Problems
 
 
@@ -24,22 +27,39 @@ def check_objectives(runbook: Runbook, problems: Problems) -> None:
         Limits.DOWNTIME: (observers, "'measure: availability'"),
         Limits.LOST_ROWS: (stores, "'measure: data'"),
     }
-    for name, goal in runbook.objectives.items():
-        known, place = judges[goal.limits]
-        for number, seen in enumerate(goal.seen_by):
+    for name, (limits, seen_by) in _seen_by(runbook, problems).items():
+        known, place = judges[limits]
+        for number, seen in enumerate(seen_by):
             if seen not in known:
                 told = f"{name}: nothing under {place} is called {seen!r}; {did_you_mean(seen, known)}"
                 problems.add(("objectives", name, "seen_by", number), told)
-            elif seen in goal.seen_by[:number]:
+            elif seen in seen_by[:number]:
                 problems.add(
                     ("objectives", name, "seen_by", number), f"{name}: {seen!r} stands there twice; remove one"
                 )
+    for name, goal in runbook.objectives.items():
         for field in ("seen_by", "joint"):
             if field in goal.model_fields_set and not getattr(goal, field):
                 told = f"{name}: {field} is empty; name the observers, or remove it: then all of them count"
                 problems.add(("objectives", name, field), told)
         _check_joint(name, goal, observers, problems)
     _check_downtime(runbook, problems)
+
+
+def _seen_by(runbook: Runbook, problems: Problems) -> dict[str, tuple[Limits, tuple[str, ...]]]:
+    """Give what each objective limits and who it names; of one that cannot be read, what can be."""
+    found = {name: (goal.limits, goal.seen_by) for name, goal in runbook.objectives.items()}
+    for name, node in (mapping(at(problems.doc.data, ("objectives",))) or {}).items():
+        given = mapping(node) or {}
+        listed = given.get("seen_by")
+        seen_by = (
+            tuple(one for one in cast("list[object]", listed) if isinstance(one, str))
+            if isinstance(listed, list)
+            else ()
+        )
+        limits = next((one for one in Limits if one.value in (name, given.get("limits"))), Limits.INTERVAL)
+        found.setdefault(name, (limits, seen_by))
+    return found
 
 
 def _check_joint(name: str, goal: Target, observers: set[str], problems: Problems) -> None:

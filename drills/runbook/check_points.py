@@ -12,7 +12,8 @@ from drills.work import Evidence, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from drills.runbook.model import Listed, Runbook, Target
+    from drills.runbook.model import Listed, Runbook
+    from drills.runbook.objectives import Target
     from drills.runbook.problems import Problems
     from drills.runbook.works import Traits, Works
     from drills.yamldoc import Node, Where

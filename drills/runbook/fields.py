@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 
 from drills import durations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST: Final = timedelta(days=30)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -26,6 +38,23 @@ class Written(BaseModel):
 def mapping(value: object) -> dict[str, object] | None:
     """Give a YAML mapping as such, None for anything else."""
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def together(title: str, wrong: Iterable[tuple[str, str]], others: ValidationError | None = None) -> ValidationError:
+    """Make one error of sentences about fields (empty: about the whole) and of what pydantic has found itself."""
+    from pydantic_core import InitErrorDetails, PydanticCustomError
+
+    lines = [
+        InitErrorDetails(
+            type=PydanticCustomError("value_error", "{told}", {"told": told}), loc=(name,) if name else (), input=None
+        )
+        for name, told in wrong
+    ]
+    lines += [
+        InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+        for one in (others.errors(include_url=False) if others is not None else ())
+    ]
+    return ValidationError.from_exception_data(title, lines)
 
 
 def _wrong(message: str) -> ValueError:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import Field, JsonValue, model_validator
 
 from drills.runbook.availability import Availability
 from drills.runbook.fields import Name, Scalar, Span, Text, Wait, Written, mapping
 from drills.runbook.ledgers import Data
-from drills.timeline.marks import Basis, Limits, Mark
+from drills.runbook.objectives import Target, long_form
+from drills.timeline.marks import Mark
 from drills.work import Kind
 
 if TYPE_CHECKING:
@@ -62,74 +63,6 @@ class Parameter(Written):
     type: ParameterType = ParameterType.STRING
     default: Scalar | None = None
     help: Text | None = None
-
-
-MOST_LOST: Final = 1_000_000_000
-DOWNTIME: Final = Limits.DOWNTIME.value
-"""The objective that limits the downtime by its name."""
-LOST_ROWS: Final = Limits.LOST_ROWS.value
-"""The objective that limits the lost rows by its name."""
-
-
-class Target(Written):
-    """Two marks and the longest time between them; ``from`` names the clock that is judged.
-
-    ``seen_by`` names the observers of which the worst counts; ``joint`` those that count as one, up only while all
-    of them are. The marks may be left out of ``rto``, ``rpo``, ``wrt``, ``mtd`` and ``exposure``, whose short form is a
-    duration. ``downtime``, too, has that short form, and never marks: ``within`` limits the total time the service was
-    down. ``lost_rows`` has no marks either: ``at_most``, in short a number, limits the rows that were lost.
-    """
-
-    begins: Mark | None = Field(default=None, alias="from")
-    ends: Mark | None = Field(default=None, alias="to")
-    limits: Limits = Limits.INTERVAL
-    within: Span | None = None
-    at_most: int | None = Field(default=None, ge=0, le=MOST_LOST, strict=True)
-    seen_by: tuple[Name, ...] = ()
-    basis: Basis = Basis.MARKERS
-    joint: tuple[Name, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _long_form(cls, value: Any) -> Any:
-        if mapping(value) is None:
-            short = ", ".join((*cls.SHORT, DOWNTIME, LOST_ROWS))
-            raise ValueError(f"only {short} have a short form; write a mapping: {{from: MARK, to: MARK, within: 5m}}")
-        return value
-
-    @model_validator(mode="after")
-    def _limit(self) -> Target:
-        """Ask for a number of rows where rows are limited, and for a duration everywhere else."""
-        if self.limits is not Limits.LOST_ROWS:
-            if self.at_most is not None:
-                raise ValueError(
-                    f"only {LOST_ROWS} counts rows; write 'within' and a duration in the place of 'at_most'"
-                )
-            if self.within is None:
-                raise ValueError("it has no limit; write 'within' and a duration, such as {within: 5m}")
-            return self
-        if self.within is not None or self.begins is not None or self.ends is not None or self.joint:
-            raise ValueError("lost rows are counted over the whole drill; keep at_most and seen_by, remove the rest")
-        if self.at_most is None:
-            raise ValueError("it has no limit; write the number of rows that may be lost, such as {at_most: 0}")
-        return self
-
-    @model_validator(mode="after")
-    def _marks(self) -> Target:
-        """Ask for both marks of an interval, and for none of a downtime."""
-        if self.limits is Limits.INTERVAL and (self.begins is None or self.ends is None):
-            raise ValueError("an interval has two marks; write {from: MARK, to: MARK, within: 5m}")
-        if self.limits is Limits.DOWNTIME and (self.begins is not None or self.ends is not None):
-            raise ValueError("a downtime counts over the whole drill and has no marks; remove 'from' and 'to'")
-        return self
-
-    SHORT: ClassVar[dict[str, tuple[Mark, Mark]]] = {
-        "rto": (Mark.DISASTER, Mark.SERVICE_RESTORED),
-        "rpo": (Mark.RECOVERY_POINT, Mark.DISASTER),
-        "wrt": (Mark.SERVICE_RESTORED, Mark.WORK_RECOVERED),
-        "mtd": (Mark.DISASTER, Mark.WORK_RECOVERED),
-        "exposure": (Mark.SERVICE_RESTORED, Mark.REDUNDANCY_RESTORED),
-    }
 
 
 class RecoveryPoint(Written):
@@ -278,7 +211,7 @@ class Runbook(Written):
         goals = None if given is None else mapping(given.get("objectives"))
         if given is None or goals is None:
             return value
-        return {**given, "objectives": {name: _long(name, goal) for name, goal in goals.items()}}
+        return {**given, "objectives": {name: long_form(name, goal) for name, goal in goals.items()}}
 
     def listed(self) -> Iterator[Listed]:
         """Give every step in reading order, those inside parallel blocks too."""
@@ -298,18 +231,3 @@ class Runbook(Written):
             where = ("measure", "recovery_points", number)
             asks = Step.model_construct(id=one.id, probe=one.probe, at=one.at, with_=one.with_, timeout=one.timeout)
             yield Listed("before", where, number, asks)
-
-
-def _long(name: str, goal: object) -> object:
-    """Write one objective in its long form, with the marks that its name stands for."""
-    marks = Target.SHORT.get(name)
-    given = mapping(goal)
-    if name == DOWNTIME:
-        return {"limits": DOWNTIME, **({"within": goal} if given is None else given)}
-    if name == LOST_ROWS:
-        return {"limits": LOST_ROWS, **({"at_most": goal} if given is None else given)}
-    if marks is None:
-        return goal
-    if given is None:
-        return {"from": marks[0], "to": marks[1], "within": goal}
-    return {"from": marks[0], "to": marks[1], **given}

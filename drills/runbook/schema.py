@@ -8,7 +8,8 @@ from drills import catalog
 from drills.runbook.check_points import TELLS
 from drills.runbook.environment import Environment
 from drills.runbook.fields import Written
-from drills.runbook.model import LOST_ROWS, Do, Runbook
+from drills.runbook.model import Do, Runbook
+from drills.runbook.objectives import LOST_ROWS
 from drills.runbook.schema_works import with_fields
 from drills.work import Kind
 
