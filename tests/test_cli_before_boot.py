@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from drills.cli.background import detach_here
+from drills.cli.check import find
 from drills.cli.drill import rehearse, run
 from drills.cli.observe import observe
 from drills.errors import DrillsError, Refused, Usage
@@ -64,6 +66,20 @@ def test_what_goes_on_in_the_background_and_has_no_place_for_its_folder_is_refus
         ran = CliRunner().invoke(observe, [str(tmp_path / "place.yaml"), *words])
         assert isinstance(ran.exception, Refused)
         assert "cannot be written: Not a directory; work elsewhere" in str(ran.exception)
+
+
+def test_find_tells_the_runbooks_that_rehearse_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(find, ["--output", "json"])
+    assert told.exit_code == 0
+    assert "there is no runbooks/ here; asked are the runbooks that came with drills" in told.stderr
+    found = json.loads(told.stdout)
+    assert {Path(one["file"]) for one in found} == {runbook_path(one["runbook"]) for one in found}
+    assert "orders-warm-standby" in {one["runbook"] for one in found}
+    assert "runbooks/ holds 2 runbooks" in CliRunner().invoke(find, ["nothing of the kind"]).stderr
+    (tmp_path / "runbooks").mkdir()
+    empty = CliRunner().invoke(find, [])
+    assert (empty.stdout, empty.stderr) == ("", "drills: no runbook fits; runbooks/ holds 0 runbooks\n")
 
 
 def test_where_there_is_no_folder_what_came_with_drills_is_found(

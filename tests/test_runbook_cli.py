@@ -349,6 +349,14 @@ def test_an_example_of_an_environment_is_not_found_by_the_name_it_would_have(tmp
     (tmp_path / "staging.example.yaml").write_text("environment: staging\n")
     with pytest.raises(Usage, match=r"staging.example.yaml is an example; copy it to staging.yaml"):
         environment_path("staging", tmp_path)
+    (tmp_path / "sandbox.yaml").write_text("environment: sandbox\n")
+    for wrong in ("nowhere", "stagin"):
+        with pytest.raises(
+            Usage, match=rf"'{wrong}'; .* holds: sandbox; staging.example.yaml is an example; copy it to"
+        ):
+            environment_path(wrong, tmp_path)
     (tmp_path / "staging.yaml").write_text("environment: staging\n")
     assert environment_path("staging", tmp_path) == tmp_path / "staging.yaml"
+    with pytest.raises(Usage, match=r"holds: sandbox, staging$"):
+        environment_path("nowhere", tmp_path)
     assert environment_path("staging.example", tmp_path) == tmp_path / "staging.example.yaml"

@@ -233,9 +233,11 @@ def print_(runbook: str, environment: str | None, from_site: str | None, to_site
 @told
 def find(words: tuple[str, ...], severity: str | None, service: str | None, output: str) -> None:
     """Find the runbook for what has just happened, by severity, service and WORDS of its title."""
-    from drills.runbook.find import headers
+    from drills.runbook.find import RUNBOOKS, headers, here_or_shipped
 
-    every = list(headers())
+    every, folder = list(headers()), here_or_shipped(RUNBOOKS)
+    if folder != RUNBOOKS:
+        click.echo(f"drills: there is no {RUNBOOKS}/ here; asked are the runbooks that came with drills", err=True)
     for one in every:
         if one.broken:
             click.echo(f"drills: cannot be read: {one.broken}", err=True)
@@ -253,7 +255,7 @@ def find(words: tuple[str, ...], severity: str | None, service: str | None, outp
     for one in found:
         say(f"{one.severity or '-':6}  {one.service or '-':12}  {one.path}  {one.title}", hang=22)
     if not found:
-        click.echo(f"drills: no runbook fits; runbooks/ holds {_count(len(every), 'runbook')}", err=True)
+        click.echo(f"drills: no runbook fits; {folder}/ holds {_count(len(every), 'runbook')}", err=True)
 
 
 COMMANDS = (check, schema, catalog, print_, find)

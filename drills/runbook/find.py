@@ -49,7 +49,7 @@ def runbook_path(name: str, folder: Path = RUNBOOKS) -> Path:
 
     Where ``folder`` is not there, those that came with drills are asked.
     """
-    return _path(name, folder if folder.is_dir() else shipped(folder), "runbook")
+    return _path(name, here_or_shipped(folder), "runbook")
 
 
 def environment_path(name: str, folder: Path = ENVIRONMENTS, book: Path | None = None) -> Path:
@@ -84,6 +84,11 @@ def beside(name: str, book: Path) -> Path:
     return found
 
 
+def here_or_shipped(folder: Path) -> Path:
+    """Give the folder where it is there, else the one of that name that came with drills."""
+    return folder if folder.is_dir() else shipped(folder)
+
+
 def shipped(folder: Path) -> Path:
     """Give the folder of that name that came with drills: installed with the package, or beside it in a checkout."""
     package = Path(drills.__file__).resolve().parent
@@ -92,8 +97,8 @@ def shipped(folder: Path) -> Path:
 
 
 def headers(folder: Path = RUNBOOKS) -> Iterator[Header]:
-    """Give the header of every runbook in ``folder``, sorted by file name."""
-    for path in files(folder):
+    """Give the header of every runbook in ``folder`` (not there: of those that came with drills), by file name."""
+    for path in files(here_or_shipped(folder)):
         try:
             data = yamldoc.load(path).data
         except Invalid as error:
@@ -133,16 +138,25 @@ def _path(name: str, folder: Path, what: str) -> Path:
     own = {_own_name(path, what): path for path in files(folder)}
     if name in own:
         if own[name].stem.endswith(_EXAMPLE):
-            mine = own[name].with_name(f"{name}.yaml").name
-            raise Usage(f"{own[name].name} is an example; copy it to {mine}, and put your own accounts and names in")
+            raise Usage(_example(own[name], name))
         return own[name]
     from difflib import get_close_matches
 
-    stems = sorted({path.stem for path in files(folder)} | (own.keys() - {""}))
-    near = get_close_matches(name, stems, n=1, cutoff=0.6)
-    holds = f"{folder}/ holds: {', '.join(stems) or 'none'}" if folder.is_dir() else _nowhere(folder, what)
-    hint = f"did you mean {near[0]!r}?" if near else holds
-    raise Usage(f"there is no {what} {name!r}; {hint}")
+    examples = {called or path.stem: path for called, path in own.items() if path.stem.endswith(_EXAMPLE)}
+    stems = {path.stem for path in files(folder) if not path.stem.endswith(_EXAMPLE)}
+    names = sorted(stems | (own.keys() - examples.keys() - {""}))
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    if not near and folder.is_dir():
+        told = (_example(path, called) for called, path in examples.items())
+        holds = "; ".join((f"{folder}/ holds: {', '.join(names) or 'none'}", *told))
+    else:
+        holds = _nowhere(folder, what)
+    raise Usage(f"there is no {what} {name!r}; " + (f"did you mean {near[0]!r}?" if near else holds))
+
+
+def _example(path: Path, name: str) -> str:
+    mine = path.with_name(f"{name}.yaml").name
+    return f"{path.name} is an example; copy it to {mine}, and put your own accounts and names in"
 
 
 def _nowhere(folder: Path, what: str) -> str:
