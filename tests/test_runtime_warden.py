@@ -69,7 +69,13 @@ def test_a_stop_on_this_machine_turns_a_drill_back_in_which_nothing_starts(
     drill = laptop(tmp_path / "one", "waits", "a", home)
     with drill.driven() as process:
         waiting(drill)
-        assert drill.cli("stop", "--all", "--why", "smoke").returncode == 0
+        would = drill.cli("stop")
+        assert (would.returncode, would.stdout) == (2, "")
+        reach = f"\n  {drill.folder.name} in {drill.folder.parent}: run in test\n"
+        assert f"nothing was changed. On this machine --all would now reach:{reach}" in would.stderr
+        assert not (drill.folder.parent / "stops").exists()
+        stopped = drill.cli("stop", "--all", "--why", "smoke")
+        assert (stopped.returncode, reach in stopped.stdout) == (0, True)
         assert process.wait(15) == 6
     assert "smoke" in drill.state.why
     assert drill.outside.effects == ["DO a", "UNDO a"]
@@ -103,6 +109,7 @@ def test_a_stop_from_another_folder_reaches_the_drills_that_run_on_this_machine(
         assert process.wait(15) == 6
     said = capsys.readouterr().out
     assert f"{drill.folder.parent}: set; drills run there too" in said
+    assert f"\n  {drill.folder.name} in {drill.folder.parent}: run in test\n" in said
     assert "there is no environments/ in" in said
     monkeypatch.setenv("DRILLS_HOME", str(here))
     assert homes_of(tmp_path / "proc") == (here.resolve(),)
@@ -123,6 +130,8 @@ def test_a_stop_of_one_environment_says_what_to_do_where_nobody_knows_it_and_tak
     (tmp_path / "environments" / "a-file.yaml").write_bytes(SANDBOX.read_bytes())
     assert main(["stop", "--all", "--env", "a-file"]) == 0
     assert [one.name for one in (tmp_path / "home" / "stops").iterdir()] == ["env-sandbox.json"]
+    said = capsys.readouterr().out
+    assert "on this machine it reaches:\n  no drill that runs now\n  (DRILLS_HOME is set: " in said
 
 
 def test_a_stop_of_another_machine_turns_a_drill_back_and_refuses_the_next(

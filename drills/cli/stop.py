@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from drills.errors import DrillsError, Invalid, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from drills.aws.place import Place
     from drills.aws.sessions import Accounts
@@ -33,14 +34,20 @@ EXAMPLE: Final = ".example"
 def stop(*, everything: bool, clear: bool, environment: str, why: str) -> None:
     """Stop all drills: no new one starts, and running ones turn back. An incident is told and goes on.
 
-    The flag stands beside the drills of the present folder and wherever else on this machine one is running (with
-    DRILLS_HOME: there alone), where each sees it within a second; and in each account of the environments in
-    environments/ (or of the one named), in its home region, where drills of other machines see it.
+    The flag stands beside the drills of the present folder and beside EVERY drill that runs on this machine as far as
+    you may look, whatever its folder (with DRILLS_HOME: there alone), where each sees it within a second; and in each
+    account of the environments in environments/ (or of the one named), in its home region, where drills of other
+    machines see it. It tells the id and the folder of each drill that it reaches; without --all or --clear `drills
+    stop` tells which it would reach, and changes nothing.
     """
     from drills.runtime import stops
 
     if everything == clear:
-        raise Usage("say `drills stop --all` to stop all drills, or `drills stop --clear` to lift it")
+        would = "".join(f"\n{line}" for line in _reach(environment, _driven(stops.homes())))
+        raise Usage(
+            "say `drills stop --all` to stop all drills, or `drills stop --clear` to lift it; nothing was changed. "
+            f"On this machine --all would now reach:{would}"
+        )
     if clear:
         from drills.aws.sessions import Accounts
 
@@ -63,21 +70,21 @@ def stop_drills(environment: str, why: str, homes: tuple[Path, ...]) -> None:
 
     The first folder is the present one, and gets it whether or not a drill runs there. Empty ``environment``: all.
     """
-    from drills.cli import folders
     from drills.clock import SystemClock
     from drills.engine.halt import Halt
     from drills.runbook import find
     from drills.runtime import stops
     from drills.runtime.inbox import person
 
-    here, *others = homes
-    running = {one: [folder for folder in _drills(one) if folders.driven(folder)] for one in (here, *others)}
+    running = _driven(homes)
+    _, *others = homes
     driven = [folder for found in running.values() for folder in found]  # once they see the flag they end
     name = _named(environment, driven)
     halt = Halt(person(), SystemClock().now().iso(), why, name)
     stops.raise_here(halt)
     click.echo(f"{_what(name)}: set on this machine; drills that run here turn back now")
     reached = [one for one in others if running[one] and _raised_in(one, halt)]
+    click.echo("on this machine it reaches:\n" + "\n".join(_reach(name, running)))
     if not find.ENVIRONMENTS.is_dir():
         where = f"there is no {find.ENVIRONMENTS}/ in {Path.cwd()}"
         click.echo(f"  {where}: of the accounts, those that drills running here use get the flag, and no others")
@@ -87,6 +94,31 @@ def stop_drills(environment: str, why: str, homes: tuple[Path, ...]) -> None:
     places = _distinct((*_places(environment), *_running(name, driven)))
     stops.raise_here(Halt(halt.by, halt.at, why, name, places, tuple(map(str, reached))))
     _each(places, lambda place: _raised(accounts, place, halt))
+
+
+def _driven(homes: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Give the drills that run now, by the folder that keeps them."""
+    from drills.cli import folders
+
+    return {one: [folder for folder in _drills(one) if folders.driven(folder)] for one in homes}
+
+
+def _reach(environment: str, running: Mapping[Path, Sequence[Path]]) -> Iterator[str]:
+    """Tell each drill that a stop reaches by its id, its folder and what it is; where none runs, say so."""
+    told = 0
+    for home, driven in running.items():
+        for folder in driven:
+            plan = next(_plans((folder,)), None)
+            if plan is not None and environment not in ("", plan.environment):
+                continue
+            goes_on = " (it is told, and goes on)" if plan is not None and plan.mode.value == "incident" else ""
+            what = f"{plan.mode.value} in {plan.environment}{goes_on}" if plan is not None else "it cannot be read"
+            yield f"  {folder.name} in {home}: {what}"
+            told += 1
+    if not told:
+        yield "  no drill that runs now"
+    if os.environ.get("DRILLS_HOME"):
+        yield "  (DRILLS_HOME is set: drills that other folders of this machine keep are not looked for)"
 
 
 def _drills(home: Path) -> list[Path]:
