@@ -65,6 +65,9 @@ def test_the_truth_lies_inside_the_bounds_of_every_outage_and_every_control_is_d
         "checker fed a failing run",
         "recovery time taken for the downtime",
     ]
+    (failing,) = [one for one in honest.controls if one.name == "checker fed a failing run"]
+    assert failing.detail.startswith("0 of ")
+    assert "a target below the truth, a service not back, a dead observer" in failing.detail
     felt = {f"{how}, {kind.value}" for kind in Kind for how in (DOWNTIME, PLANNED)}
     assert {one.kind for one in honest.cases} == {kind.value for kind in Kind} | felt | {ASYNC.name}
 

@@ -333,9 +333,22 @@ def test_history_below_six_drills_shows_points_and_makes_no_claim(tmp_path: Path
     assert round(rto["misses"]["at_most"], 2) == 0.45
     assert told["left_out"] == [{"drill": "z-unfinished", "why": "it has not finished", "damaged": False}]
     assert [one["name"] for one in kind["steps"]][:2] == ["ready", "lose"]
-    text = drills(tmp_path, "history").stdout
-    assert "missed in 0 of 5 decided drills" in text
+    text = " ".join(drills(tmp_path, "history").stdout.split())
+    assert "missed in 0 of 5 decided drills, so a drill may miss with a probability of up to 45 % (all at 95 %)" in text
     assert "not said: a median with its interval needs 6 drills" in text
+
+
+def test_where_no_drill_fits_history_says_so_in_one_line_and_what_to_do(tmp_path: Path) -> None:
+    none = drills(tmp_path, "history").stdout
+    assert (
+        none
+        == f"no drill in {tmp_path} counts: `drills rehearse RUNBOOK` makes one that does, `drills list` shows all\n"
+    )
+    keep_many(tmp_path, [7.0])
+    other = drills(tmp_path, "history", "--runbook", "ordrs").stdout
+    assert other == f"no drill of ordrs in {tmp_path} counts, but some of orders: say one of these with --runbook\n"
+    late = drills(tmp_path, "history", "--since", "2100-01-01").stdout
+    assert late.startswith(f"no drill in {tmp_path} counts since 2100-01-01, the newest is of 20")
 
 
 def test_a_drill_killed_before_its_first_event_is_left_out_as_what_it_is(tmp_path: Path) -> None:
@@ -433,6 +446,18 @@ def test_two_drills_are_told_apart_only_where_their_bounds_do_not_meet(tmp_path:
     assert rto["longer_by"] == {"low": 1.5, "high": 2.5}
 
 
+def test_a_difference_is_told_without_a_sign_for_the_word_beside_it_says_which_way(tmp_path: Path) -> None:
+    keep_many(tmp_path, [9.0, 7.0, 7.3])
+
+    def told(*names: str) -> str:
+        said = drills(tmp_path, "compare", *names).stdout.partition("STEPS")[0]
+        return " ".join(said.split())
+
+    assert "shorter by 1.50s..2.50s" in told("000", "001")
+    assert "not told apart at most 200ms shorter, at most 800ms longer" in told("001", "002")
+    assert " -" not in told("000", "001").partition("MIND")[0]
+
+
 @pytest.mark.parametrize(("earlier", "claimed"), [(18, False), (19, True)])
 def test_one_drill_stands_out_only_from_nineteen_others(tmp_path: Path, earlier: int, *, claimed: bool) -> None:
     keep_many(tmp_path, [7.0] * earlier + [9.0])
@@ -526,10 +551,12 @@ def test_history_and_compare_tell_rows_in_rows(tmp_path: Path) -> None:
 def test_a_figure_that_an_earlier_version_did_not_know_is_no_difference(tmp_path: Path) -> None:
     def without(body: dict[str, Any]) -> dict[str, Any]:
         del body["claims"]["exposure"]
+        del body["claims"]["recovery"]
+        del body["claims"]["flaps"]["observer"]
         return body
 
     told = told_otherwise(tmp_path, without, code=0)
-    assert checks(told)["exposure"] is True
+    assert all(checks(told)[name] is True for name in ("exposure", "recovery", "flaps"))
 
 
 def test_two_runbooks_are_compared_by_the_same_names(tmp_path: Path) -> None:

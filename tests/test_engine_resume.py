@@ -238,3 +238,17 @@ def test_a_world_that_is_gone_owes_nothing() -> None:
     broken.state.apply(ev.Event(99, broken.clock.now(), ev.WorldGone("gone")))
     assert broken.state.owed() == []
     assert decide.ending(broken.state, ("MET",)) is decide.Ending.UNPROVEN
+
+
+def test_a_step_that_ran_when_its_world_went_down_with_the_drill_does_not_run_for_ever() -> None:
+    state = State(plan(step("change", needs=()), step("look", Kind.PROBE, needs=())))
+    clock = FakeClock()
+    bodies = [ev.Started("change", 1), ev.Started("look", 1), ev.Looked("look", ok=False, detail="no answer")]
+    bodies += [ev.Resumed("ana", 2), ev.WorldGone("gone")]
+    for number, body in enumerate(bodies, 1):
+        state.apply(ev.Event(number, clock.now(), body))
+    change, look = state.progress.values()
+    why = "the drill's process ended while it ran, and the sandbox with it"
+    assert (change.status, change.detail, change.ended) == (Status.UNKNOWN, why, None)
+    assert (look.status, look.detail) == (Status.DROPPED, f"{why}; last seen: no answer")
+    assert state.running == {}

@@ -77,6 +77,7 @@ def test_the_downtime_of_an_incident_begins_no_sooner_than_the_first_failure_sho
     named = [replace(row, by="a" if row.sent < began else "b") if row.up else row for row in samples]
     (front,) = asked(Samples.of(named), Disaster(None, opened=OPENED), identified=True).observers
     assert front.flaps is not None
+    assert front.flaps.downtime_high_s is not None
     assert front.flaps.downtime_low_s <= (back - began) / S <= front.flaps.downtime_high_s
     assert front.flaps.downtime_high_s - front.flaps.downtime_low_s < 4
 

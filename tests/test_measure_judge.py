@@ -20,7 +20,7 @@ from drills.measure.question import Moment, Question, Target
 from drills.measure.verdict import Span, Verdict, explain
 from drills.timeline.codec import dump, load
 from drills.timeline.facts import Facts
-from drills.timeline.marks import Mark
+from drills.timeline.marks import Limits, Mark
 from drills.timeline.samples import BAD, GOOD, UNKNOWN, ClockReading, Control, Persona, Sample, Samples
 
 
@@ -160,10 +160,36 @@ def test_flaps_are_counted_and_the_restoration_is_that_of_the_stable_window() ->
     assert found.high_s is not None
     assert found.low_s <= 8.0 <= found.high_s
     assert judged.flaps is not None
-    assert judged.flaps.count == 2
+    assert (judged.flaps.count, judged.flaps.observer) == (2, "service")
+    assert judged.flaps.downtime_high_s is not None
     assert judged.flaps.downtime_low_s <= 6.5 <= judged.flaps.downtime_high_s
     assert judged.flaps.first_success_s == pytest.approx(5.0, abs=0.15)
     assert judged.flaps.stable_since_s == pytest.approx(8.0, abs=0.15)
+
+
+@pytest.mark.parametrize("back", [99 * S, 5 * S], ids=["never back", "back, and down again to the end"])
+def test_the_downtime_has_no_upper_end_where_the_service_was_not_seen_back(back: int) -> None:
+    judged = judge(Case(Story(recovers=back, again=((8 * S, 99 * S),))).question())
+    assert named(judged, "rto").verdict is Verdict.UNPROVEN
+    assert judged.flaps is not None
+    assert judged.flaps.downtime_high_s is None
+    assert judged.flaps.downtime_low_s > 10
+
+
+def test_the_phases_add_up_to_what_is_said_of_them_and_name_who_saw_it() -> None:
+    judged = judge(Case().question())
+    assert judged.recovery is not None
+    found, rto = judged.recovery, named(judged, "rto")
+    assert found.seen_by == ("service",)
+    assert (found.low_s, found.best_s, found.high_s) == (rto.low_s, rto.best_s, rto.high_s)
+    assert sum(one.seconds for one in judged.phases) == pytest.approx(found.best_s)
+    assert found.detail == "from the disaster until service had the service back"
+    aim = Target("downtime", None, None, 30 * S, limits=Limits.DOWNTIME)
+    moved = judge(Case(targets=(aim,)).question(disaster=Disaster(None, opened=LOST - 10 * S)))
+    assert moved.recovery is not None
+    assert sum(one.seconds for one in moved.phases) == pytest.approx(moved.recovery.best_s)
+    assert "the outage's beginning" in moved.recovery.detail
+    assert moved.recovery.detail.endswith("; the downtime is counted by itself")
 
 
 def test_a_failure_in_the_baseline_leaves_the_drill_unproven() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drills.measure.evidence import Bracket
 from drills.measure.phases import Course, Phase, phases
-from drills.measure.question import Moment, StepSpan
+from drills.measure.question import Moment, Standstill, StepSpan
 from drills.timeline.marks import Mark
 
 randoms = st.builds(Random, st.integers(0, 2**63))
@@ -27,6 +27,7 @@ class World:
     service: int
     restored: int
     steps: tuple[StepSpan, ...]
+    held: tuple[Standstill, ...]
     course: Course
     moments: tuple[Moment, ...]
 
@@ -44,8 +45,13 @@ class World:
         if running:
             last = max(running, key=lambda one: (1 << 40 if one.ended_ns is None else one.ended_ns, one.id))
             return last.phase or ("data" if last.mark is Mark.DATA_RESTORED else f"automation: {last.id}")
-        later = [one for one in ran if at < one.started_ns < self.service and one.started_ns != one.ended_ns]
-        return "between steps" if later else "propagation"
+        begins = [one.started_ns for one in ran if one.started_ns != one.ended_ns]
+        last = max(begins, default=at)
+        stopped = next((one for one in self.held if one.first_ns <= at < min(one.past_ns, last)), None)
+        if stopped is not None:
+            return stopped.phase
+        begins += [one.first_ns for one in self.held if one.first_ns < last]
+        return "between steps" if any(at < one < self.service for one in begins) else "propagation"
 
     def truth(self) -> Counter[str]:
         return Counter(self.owner(at) for at in range(self.began, self.restored))
@@ -67,14 +73,18 @@ def draw(random: Random) -> World:
         past = random.choice((None, first + random.randint(0, 40), first + random.randint(0, 40)))
         mark = random.choice((None, None, Mark.DATA_RESTORED, Mark.DISASTER))
         steps.append(StepSpan(f"s{number}", first, past, mark, random.choice(("", "", "validate"))))
+    held: list[Standstill] = []
+    for phase in random.sample(("human wait", "not driven"), random.randint(0, 2)):
+        first = random.randint(began - 10, restored + 10)
+        held.append(Standstill(first, first + random.randint(0, 60), phase, "why"))
     marks = ((Mark.DETECTED, detected), (Mark.DECIDED, decided))
     moments = tuple(Moment(mark, around(random, at)) for mark, at in marks if at is not None)
     course = Course(around(random, began, 5), around(random, service), around(random, restored))
-    return World(began, detected, decided, service, restored, tuple(steps), course, moments)
+    return World(began, detected, decided, service, restored, tuple(steps), tuple(held), course, moments)
 
 
 def cut(world: World) -> tuple[Phase, ...]:
-    return phases(world.course, world.steps, world.moments)
+    return phases(world.course, world.steps, world.moments, standstills=world.held)
 
 
 @given(randoms)

@@ -42,8 +42,10 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
         "rpo  UNPROVEN     0s   20ms  no bound     30s",
         "rto: announced drill, detection not exercised",
         "it would take a step that cuts",
-        "decide   900ms  1.02s  1.14s  operator: go",
-        "1 flap; first success after 7.20s, stable since 8.05s; down for 7.50s to 8.20s",
+        "decide    900ms  1.02s  1.14s  operator: go",
+        "together  7.81s  8.05s  8.31s  from the disaster until checkout",
+        "checkout      1       7.20s         8.05s  7.50s to 8.20s",
+        "each from the outage's beginning on, as it saw it; checkout: fresh DNS",
         "DNS tail -100ms to 900ms",
         "the slowest client that keeps names for their TTL was back after 7.80s to",
         "acked  lost  phantom  indeterminate  holes  diverged  reconciled",
@@ -190,15 +192,53 @@ def test_what_is_left_comes_with_the_commands_that_take_it_back() -> None:
     said = text.render(result(failover(), Script(refuses=frozenset({"writer"}))))
     assert "drills undo orders-1 scale\n" in said
     assert "drills undo orders-1 lose --accept-data-loss\n" in said
+    assert "aws rds promote-read-replica" not in said
     assert "one way: a promoted replica stays" in said
     said = text.render(result(failover(), Script(refuses=frozenset({"promote"}), undo_fails=frozenset({"scale"}))))
     assert "! scale (test.action at to): undo failed: no\n    aws by hand\n" in said
 
 
+def test_a_one_way_step_is_to_be_done_by_hand_only_while_nobody_knows_whether_it_took_place() -> None:
+    done = {one.step: one for one in result(failover()).remains}["promote"]
+    assert (done.one_way, done.trouble, done.by_hand) == (True, False, ())
+    doubtful = result(failover(), Script(silent=frozenset({"promote"}))).remains
+    promote = {one.step: one for one in doubtful}["promote"]
+    assert (promote.one_way, promote.trouble) == (True, True)
+    assert promote.by_hand == ("aws rds promote-read-replica",)
+
+
 def test_nothing_is_owed_of_a_sandbox_that_ended_with_its_drill() -> None:
-    said = text.render(result(failover(world_private=True)))
+    told = result(failover(world_private=True))
+    said = text.render(told)
     assert "ended with it: nothing is owed" in " ".join(said.split())
     assert "drills undo" not in said
+    assert [one.by_hand for one in told.remains] == [(), (), ()]
+
+
+def test_what_people_said_reads_as_in_the_live_log() -> None:
+    events = simulate(failover())
+    more = [ev.Told(ev.Word.NOTE, "ana", 1, note="the page was late"), ev.Told(ev.Word.PAUSE, "ana", 2)]
+    told = [ev.Event(len(events) + place, events[-1].at, one) for place, one in enumerate(more, 1)]
+    words = summarize([*events, *told], states(events)).words
+    assert [(one.by, one.text) for one in words] == [
+        ("sandbox", "approve go: nobody is asked in a rehearsal"),
+        ("ana", "note: the page was late"),
+        ("ana", "pause"),
+    ]
+
+
+def test_a_service_that_was_not_seen_back_was_down_for_at_least_what_was_seen() -> None:
+    flaps: dict[str, Json] = {"count": 0, "first_success_s": None, "stable_since_s": None}
+    flaps |= {"downtime_low_s": 2.07, "downtime_high_s": None}
+    observers: list[Json] = [{"name": "checkout", "persona": "fresh", "flaps": flaps}]
+    slowest: dict[str, Json] = {"low_s": 2.3, "high_s": None}
+    told = result(failover(), claims=Facts(**{**CLAIMS, "observers": observers, "worst_client": slowest}))
+    said = text.render(told)
+    assert "checkout      0    not seen         never  2.07s or more\n" in said
+    assert "was not back within 2.30s" in said
+    nothing: dict[str, Json] = {"low_s": 0.0, "high_s": None}
+    said = text.render(result(failover(), claims=Facts(**{**CLAIMS, "worst_client": nothing})))
+    assert "the slowest client" not in said
 
 
 def test_undone_steps_are_listed_in_the_order_in_which_they_were_undone() -> None:

@@ -20,6 +20,7 @@ from drills.clock import SystemClock
 from drills.engine.progress import Status
 from drills.engine.state import State
 from drills.errors import Refused
+from drills.report.standstill import standstills
 from drills.runtime import inbox
 from drills.runtime.arrivals import Arrivals
 from drills.runtime.journal import read_drill
@@ -377,6 +378,11 @@ def test_a_question_after_ctrl_c_that_held_the_drill_stands_on_its_timeline(tmp_
     ((_, by, note),) = state.notes
     assert by == inbox.person()
     assert note.startswith("Ctrl-C: nothing new started for 1.")
+    events, _ = read_drill(folder)
+    held = next(standstills(asks, events, events[0].at.clock))
+    assert (held.phase, held.why) == ("human wait", "a question after Ctrl-C")
+    assert held.past_ns - held.first_ns >= 10**9
+    assert held.past_ns <= max(one.at.mono_ns for one in events)
 
 
 def test_a_signal_that_outlasts_a_wait_does_not_make_it_endless() -> None:

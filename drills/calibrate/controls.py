@@ -195,5 +195,8 @@ def failing_runs(pairings: Sequence[Pairing], cases: Sequence[Case], judge: Judg
         lasted = (until - outage.clock.latest) / NS
         if lasted > longest:
             longest, said = lasted, bounds(answer)[0]
-    detail = f"{met} of {runs} failing runs were called MET"
+    detail = (
+        f"{met} of {runs} runs that must not pass were called MET: a target below the truth, a service not back, a "
+        "dead observer. The seconds: how long the longest had lasted, and what the judge gave for it"
+    )
     return Control("checker fed a failing run", longest, said, runs > 0 and met == 0, detail)

@@ -95,11 +95,24 @@ def history(runbook: str | None, since: str | None, output: str) -> int:
     if output == "json":
         _json(told.document(found))
         return code
-    paint.show(sys.stdout, told.parts(found))
+    parts = told.parts(found)
+    if parts:
+        paint.show(sys.stdout, parts)
     if not found.kinds:
-        of = f" of {runbook}" if runbook else ""
-        paint.put(sys.stdout, f"there is no finished drill{of} in {home()}\n")
+        paint.put(sys.stdout, f"{_none_fits(runbook, since, drills)}\n")
     return code
+
+
+def _none_fits(runbook: str | None, since: str | None, drills: Sequence[Past]) -> str:
+    """Say that no drill fits what was asked for, and what to do about it."""
+    of = f" of {runbook}" if runbook else ""
+    if drills:
+        newest = max(drills, key=lambda one: one.opened.utc_ns).opened.iso()[:10]
+        return f"no drill{of} in {home()} counts since {since}, the newest is of {newest}: say an earlier --since"
+    others = sorted({one.kind.runbook for one in _past([])[0]}) if runbook else []
+    if others:
+        return f"no drill{of} in {home()} counts, but some of {', '.join(others)}: say one of these with --runbook"
+    return f"no drill{of} in {home()} counts: `drills rehearse RUNBOOK` makes one that does, `drills list` shows all"
 
 
 # -- compare -----------------------------------------------------------------------------------------------

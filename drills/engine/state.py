@@ -19,6 +19,8 @@ from drills.timeline.events import Word
 from drills.timeline.facts import Facts
 from drills.work import Kind
 
+CUT_OFF: Final = "the drill's process ended while it ran, and the sandbox with it"
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -411,7 +413,11 @@ class State:
     @_take.register(ev.WorldGone)
     def _world_gone(self, body: ev.WorldGone, _: Stamp) -> None:
         self.world_gone = body.detail
-        self._drop()
+        for name in self.running:
+            one = self.progress[name]
+            one.status = Status.UNKNOWN if one.step.changes else Status.DROPPED
+            one.detail, one.in_doubt = CUT_OFF + (f"; last seen: {one.detail}" if one.detail else ""), False
+        self.running.clear()
 
     @_take.register(ev.Finished)
     def _finished(self, body: ev.Finished, at: Stamp) -> None:

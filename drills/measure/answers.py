@@ -68,7 +68,8 @@ def _flaps(view: View) -> JudgedFlaps | None:
         None if seen.first_success is None else (seen.first_success - began) / NS,
         None if seen.stable_since is None else (seen.stable_since - began) / NS,
         seen.downtime_low / NS,
-        seen.downtime_high / NS,
+        seconds(seen.downtime_high),
+        view.name,
     )
 
 

@@ -45,8 +45,8 @@ def total(watches: Sequence[Watch], question: Question, target_ns: int, since: i
 
     The span that counts begins with the first request (but not before ``since``), at the latest with the first step,
     and ends with the last request, at the soonest with the last step: what was not watched in it counts towards the
-    upper end. Never MET without a whole window of service at its end, answered by the site the traffic went to where
-    answers name theirs.
+    upper end, and where the service was not seen back by then there is none. Never MET without a whole window of
+    service at its end, answered by the site the traffic went to where answers name theirs.
     """
     name = " & ".join(watch.header.observer for watch in watches)
     doubts = [doubt for watch in watches for doubt in clock_doubts(watch.header, question)]
@@ -62,12 +62,13 @@ def total(watches: Sequence[Watch], question: Question, target_ns: int, since: i
     begin, end = _watched(watches, question)
     begin = min(max(begin, since), end)
     found = downtime(parts, begin, end)
-    why = _not_up_at_the_end(
-        found, max((one.failed for one in parts if one.failed is not None), default=None), unseen, window, end
-    )
+    failed = max((one.failed for one in parts if one.failed is not None), default=None)
+    trouble = _last_trouble(found, failed, unseen)
+    why = _not_up_at_the_end(found, trouble, window, end)
     doubts += [Doubt(f"{name}: {why}", LATER_WATCH)] if why else []
     doubts += [doubt for watch in watches for doubt in _elsewhere(watch, question)]
-    span = Span(found.low, found.high, tuple(doubts), (_share(found, name),))
+    high = None if trouble is not None and trouble >= end else found.high  # nobody saw that stretch end
+    span = Span(found.low, high, tuple(doubts), (_share(found, name),))
     return Total(name, span, max(one.unseen for one in parts), max(one.merged for one in parts))
 
 
@@ -96,16 +97,18 @@ def _watched(watches: Sequence[Watch], question: Question) -> tuple[int, int]:
     return begin, min(question.until, max(*(max(watch.samples.sent) for watch in watches), *ended, begin))
 
 
-def _not_up_at_the_end(found: Downtime, failed: int | None, unseen: int, window: int, end: int) -> str:
-    """Say that the drill ended before the service was up for a whole window again; empty if it was, or never failed.
+def _last_trouble(found: Downtime, failed: int | None, unseen: int) -> int | None:
+    """Give where the last stretch ends that breaks a window: a long one, or one that may hold a failure.
 
     ``failed``: the latest down instant of a failure. Short stretches without one are counted, but end no window.
     """
-    since, last = None, end
-    for first, past in found.open:
-        if past - first > unseen or (failed is not None and first <= failed):
-            since = past
-        last = first if past >= end else end
+    ends = [past for first, past in found.open if past - first > unseen or (failed is not None and first <= failed)]
+    return ends[-1] if ends else None
+
+
+def _not_up_at_the_end(found: Downtime, since: int | None, window: int, end: int) -> str:
+    """Say that the drill ended before the service was up for a whole window again; empty if it was, or never failed."""
+    last = next((first for first, past in found.open[-1:] if past >= end), end)
     if since is None or (since < end and last - since >= window):
         return ""
     return f"the service was not seen up for a whole window of {show(window / NS)} when the watch ended"

@@ -165,7 +165,8 @@ def regression(before: Sequence[tuple[float, float | None]], after: Sequence[tup
         p_low, p_high = outside_range(lows[0], lows[1][0]), outside_range(highs[0], highs[1][0])
         outside = p_low is not None and p_high is not None
         why = "outside the range seen" if outside else "within the range seen"
-        return Regression(outside and (p_low or 1) <= 1 - CONFIDENCE, p_low, p_high, f"{why}, {len(before)} drills")
+        count = f"{len(before)} drill{'' if len(before) == 1 else 's'}"
+        return Regression(outside and (p_low or 1) <= 1 - CONFIDENCE, p_low, p_high, f"{why}, {count}")
     p_low, p_high = slower(*lows), slower(*highs)
     claimed = max(p_low, p_high) <= 1 - CONFIDENCE
     why = "lower and upper ends agree" if claimed else "lower and upper ends do not both show it"

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Flaps:
-    """``count``: down periods seen after the first success. Downtime from the effect to the end of the watch."""
+    """``count``: down periods seen after the first success. Downtime from the effect to the end of the watch.
+
+    ``downtime_high`` None: it was not seen back after its last failure, so nobody knows when that ended.
+    """
 
     count: int
     first_success: int | None
     stable_since: int | None
     downtime_low: int
-    downtime_high: int
+    downtime_high: int | None
 
 
 @dataclass(slots=True)
@@ -43,7 +46,8 @@ def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until:
     The downtime is the sum over groups of bads without a good between them, each at least from its first bad's
     latest down instant (but not before the latest effect ``ehi``: an answer of the old site before it shows no
     downtime) to its last bad's send, at most from the send of the good before (or the effect) to the end of the
-    good after (or of the watch). Without an ``ehi`` nothing is known to have been down.
+    good after. There is no upper bound without a good after the last bad, nor without any after ``ehi``. Without an
+    ``ehi`` nothing is known to have been down.
     """
     effect = until if ehi is None else ehi
     goods = list(zip(evidence.good_sent, evidence.good_ended, strict=True))
@@ -65,10 +69,12 @@ def flaps(evidence: Evidence, elo: int, ehi: int | None, run: Run | None, until:
             count += first_success is not None and sent >= first_success
         else:
             group.first_until, group.last_sent = min(group.first_until, end), sent
+    back = first_success is not None
     if group is not None:
-        back = goods[place][1] if place < len(goods) else max(until, group.last_sent)
-        low, high = low + group.low(effect), high + back - group.before
-    return Flaps(count, first_success, run.ended if run else None, low, max(low, min(high, max(0, until - elo))))
+        low, back = low + group.low(effect), back and place < len(goods)
+        high += goods[place][1] - group.before if place < len(goods) else 0
+    most = max(low, min(high, max(0, until - elo))) if back else None
+    return Flaps(count, first_success, run.ended if run else None, low, most)
 
 
 def overlaid(seen: Sequence[Flaps], watched: int) -> Flaps:
@@ -79,10 +85,11 @@ def overlaid(seen: Sequence[Flaps], watched: int) -> Flaps:
     """
     firsts = [one.first_success for one in seen]
     low = max(one.downtime_low for one in seen)
+    highs = [one.downtime_high for one in seen if one.downtime_high is not None]
     return Flaps(
         max(one.count for one in seen),
         None if None in firsts else max(first for first in firsts if first is not None),
         seen[0].stable_since,
         low,
-        max(low, min(watched, sum(one.downtime_high for one in seen))),
+        max(low, min(watched, sum(highs))) if len(highs) == len(seen) else None,
     )

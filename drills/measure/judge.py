@@ -25,12 +25,14 @@ from drills.measure.judgement import (
     JudgedObjective,
     JudgedObserver,
     JudgedPhase,
+    JudgedRecovery,
     Judgement,
 )
 from drills.measure.lints import clock_doubts, foreign, header_lints, scheduler_lints, watch_lints
 from drills.measure.phases import UNDETECTED, UNTOLD, Course, phases
 from drills.measure.points import assumed, judged_points, label
 from drills.measure.question import Moment, Target
+from drills.measure.recovery import between
 from drills.measure.rto import ENDLESS
 from drills.measure.verdict import NS, Span, Verdict, decide, explain, worst
 from drills.timeline.marks import Basis, Limits, Mark, Unit
@@ -76,6 +78,7 @@ class _Judge(Bench):
         main = next((item for item in observers if item.persona == Persona.FRESH), observers[0] if observers else None)
         clients = [spans[one.name] for _, one in shown if one.persona is Persona.TTL]
         worst_client = self._worst_client(service, clients)
+        parts, recovery = self._phases()
         return Judgement(
             objectives=objectives,
             observers=observers,
@@ -84,7 +87,7 @@ class _Judge(Bench):
             flaps=None if main is None else main.flaps,
             dns_tail=_dns_tail([one for _, one in shown]),
             worst_client=None if worst_client is None else answer_bounds(worst_client.low, worst_client.high),
-            phases=self._phases(),
+            phases=parts,
             consistency=answer_consistency(list(zip([one.book for one in ledgers], losses, strict=True))),
             write_rate=write_rate(
                 [one for one in question.ledgers if one.header.observer in counted], list(counted.values())
@@ -98,6 +101,7 @@ class _Judge(Bench):
             warnings=self._warnings(worst_client),
             recovery_points=judged_points(question, self.disaster),
             exposure=self._exposure(),
+            recovery=recovery,
         )
 
     def _exposure(self) -> JudgedExposure | None:
@@ -196,7 +200,7 @@ class _Judge(Bench):
         least = max(span.low for span in (one, *clients))
         return Span(least, None if one.high is None else max(least, one.high + max(known)))
 
-    def _phases(self) -> tuple[JudgedPhase, ...]:
+    def _phases(self) -> tuple[tuple[JudgedPhase, ...], JudgedRecovery | None]:
         """Cut the recovery time, as its objective's observers saw it (without one: all of them), into its parts."""
         question = self.question
         target = self.recovery_time() or Target("rto", Mark.DISASTER, Mark.SERVICE_RESTORED, 0)
@@ -206,13 +210,25 @@ class _Judge(Bench):
         service = self._back([(one,) for one in fresh], limit)
         restored = self._back(groups, limit)
         if self.disaster is None or restored is None or (service is None and not target.joint):
-            return ()
+            return (), None
         course = Course(self.disaster, service, restored)
         if target.joint:
             course = Course(self.disaster, None, restored, f"{', '.join(target.joint)} were up together")
         moments = [Moment(one.mark, self.moment(one.mark) or one.at) for one in question.moments]
-        parts = phases(course, question.steps, moments, self._undetected)
-        return tuple(JudgedPhase(one.name, one.best / NS, one.detail, one.low / NS, one.high / NS) for one in parts)
+        parts = phases(course, question.steps, moments, self._undetected, question.standstills)
+        cut = tuple(JudgedPhase(one.name, one.best / NS, one.detail, one.low / NS, one.high / NS) for one in parts)
+        return cut, self._recovery(groups, self.disaster, restored)
+
+    def _recovery(self, groups: Sequence[Group], began: Bracket, restored: Bracket) -> JudgedRecovery:
+        """Bound what the phases cut: no objective's own figure where none judges the recovery time."""
+        span = between(began, restored)
+        seen_by = tuple(" & ".join(watch.header.observer for watch in one) for one in groups)
+        disaster = self.question.disaster
+        begins = "the disaster" if disaster is not None and disaster.clock is not None else "the outage's beginning"
+        told = f"from {begins} until {' and '.join(seen_by)} had the service back"
+        if any(one.limits is Limits.DOWNTIME for one in self.question.targets):
+            told += "; the downtime is counted by itself"
+        return JudgedRecovery(seen_by, span.low / NS, (span.best or 0) / NS, (span.high or 0) / NS, told)
 
     def _back(self, groups: Sequence[Group], limit: int | None) -> Bracket | None:
         """Bracket when the last of these saw the service restored; None if nothing bounds it for one of them."""

@@ -133,14 +133,32 @@ class JudgedPhase:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedRecovery:
+    """What the phases add up to: from the outage's beginning until the last of ``seen_by`` saw the service restored.
+
+    ``detail`` says it in words.
+    """
+
+    seen_by: tuple[str, ...]
+    low_s: float
+    best_s: float
+    high_s: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedFlaps:
-    """How often the service came back and went again; seconds since the disaster's midpoint."""
+    """How often the service came back and went again, as ``observer`` saw it; seconds since the disaster's midpoint.
+
+    ``downtime_high_s`` None: it was not seen back after its last failure.
+    """
 
     count: int
     first_success_s: float | None
     stable_since_s: float | None
     downtime_low_s: float
-    downtime_high_s: float
+    downtime_high_s: float | None
+    observer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +216,7 @@ class Judgement:
     warnings: tuple[str, ...]
     recovery_points: tuple[JudgedPoint, ...] = ()
     exposure: JudgedExposure | None = None
+    recovery: JudgedRecovery | None = None
 
     def claims(self) -> Facts:
         """Write the answer as the facts that ``Finished.claims`` keeps."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drills.measure.evidence import Bracket
-    from drills.measure.question import Moment, StepSpan
+    from drills.measure.question import Moment, Standstill, StepSpan
 
 UNDETECTED = "announced drill, detection not exercised"
 UNTOLD = "no step says when it was detected"
@@ -71,7 +71,7 @@ class _Cut:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A stretch of time that belongs to one step, or to none (``name`` empty)."""
+    """A stretch of time that belongs to one step or standstill, or to none (``name`` empty)."""
 
     first: int
     past: int
@@ -83,13 +83,18 @@ class _Segment:
 
 
 def phases(
-    course: Course, steps: Sequence[StepSpan], moments: Sequence[Moment], undetected: str = UNDETECTED
+    course: Course,
+    steps: Sequence[StepSpan],
+    moments: Sequence[Moment],
+    undetected: str = UNDETECTED,
+    standstills: Sequence[Standstill] = (),
 ) -> tuple[Phase, ...]:
     """Cut the recovery time into detect, decide, automation by step, data, traffic switch, DNS tail, validate.
 
     Where steps run side by side the instant belongs to the one that ends last, for it is the one waited for. Between
-    two steps: ``between steps``. After the last step, until the service answers: ``propagation``. A step's own
-    ``phase`` (``traffic switch``, ``human wait``, ``validate``) names its part.
+    two steps: to the standstill that kept the later one from beginning (``human wait``, ``not driven``), else
+    ``between steps``. After the last step, until the service answers: ``propagation``. A step's own ``phase``
+    (``traffic switch``, ``human wait``, ``validate``) names its part.
 
     The lengths at the midpoints (``best``) add up to that of the recovery time, and none is negative. Each length
     only grows or only shrinks with each moment that it depends on, so its bounds come from the ends of the brackets;
@@ -99,7 +104,7 @@ def phases(
     at = {moment.mark: moment.at for moment in moments}
     service = course.restored if course.service is None else course.service
     known = _Known(course.began, at.get(Mark.DETECTED), at.get(Mark.DECIDED), service, course.restored)
-    segments = _segments(steps)
+    segments = _segments(steps, standstills)
     best = _lengths(_best(known), segments)
     grows = {"detect": _END | {"detected"}, "decide": _END | {"decided"}, _TAIL: frozenset({"restored"})}
     said = {
@@ -185,19 +190,25 @@ def _after(known: _Known, segments: Sequence[_Segment]) -> tuple[int, int]:
     return max(0, low), max(0, high)
 
 
-def _segments(steps: Sequence[StepSpan]) -> list[_Segment]:
-    """Give all time to the steps: at each instant the one that ends last, or none."""
+def _segments(steps: Sequence[StepSpan], standstills: Sequence[Standstill]) -> list[_Segment]:
+    """Give all time to the steps: at each instant the one that ends last; else to what kept a later one, or to none."""
     ran = [
         (step.started_ns, _ENDLESS if step.ended_ns is None else step.ended_ns, step)
         for step in steps
         if step.mark is not Mark.DISASTER and step.started_ns != step.ended_ns
     ]
-    edges = sorted({-_ENDLESS, _ENDLESS, *(edge for first, past, _ in ran for edge in (first, past))})
+    last = max((first for first, _, _ in ran), default=-_ENDLESS)
+    held = [(one.first_ns, min(one.past_ns, last), one) for one in standstills if one.first_ns < min(one.past_ns, last)]
+    edges = sorted({-_ENDLESS, _ENDLESS, *(edge for first, past, _ in (*ran, *held) for edge in (first, past))})
     found: list[_Segment] = []
     for left, right in pairwise(edges):
         running = [(past, step.id, step) for first, past, step in ran if first <= left and past >= right]
         step = max(running, key=lambda one: one[:2])[2] if running else None
-        part = _Segment(left, right) if step is None else _Segment(left, right, _named(step), step.id)
+        stop = next((one for first, past, one in held if first <= left and past >= right), None)
+        if step is not None:
+            part = _Segment(left, right, _named(step), step.id)
+        else:
+            part = _Segment(left, right) if stop is None else _Segment(left, right, stop.phase, stop.why)
         if found and found[-1].name == part.name == "":
             part = _Segment(found.pop().first, right)
         found.append(part)

@@ -64,6 +64,16 @@ class StepSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Standstill:
+    """A stretch in which no step could begin. ``phase`` names its part of the RTO, ``why`` says what held the drill."""
+
+    first_ns: int
+    past_ns: int
+    phase: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """One availability observer's file. ``window_ns`` is W (``stable_for``).
 
@@ -126,6 +136,7 @@ class Question:
     targets: tuple[Target, ...] = ()
     moments: tuple[Moment, ...] = ()
     steps: tuple[StepSpan, ...] = ()
+    standstills: tuple[Standstill, ...] = ()
     cut_before_promote: bool = False
     points: tuple[PointSeen, ...] = ()
     content_checked: tuple[str, ...] = ()

@@ -9,21 +9,11 @@ import math
 from dataclasses import dataclass
 
 from drills.report.objective import ClockClaim, CountClaim, ObjectiveClaim
+from drills.report.seen import BoundsClaim, ExposureClaim, FlapsClaim, ObserverClaim, PhaseClaim, RecoveryClaim
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Unit
 
 VERDICTS = frozenset({"MET", "MISSED", "UNPROVEN"})
-
-
-@dataclass(frozen=True, slots=True)
-class ExposureClaim:
-    """How long the service ran without redundancy, in seconds; ``restored`` False: until the drill's end."""
-
-    low_s: float | None
-    best_s: float | None
-    high_s: float | None
-    restored: bool
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +30,6 @@ class RowsClaim:
     holes: int | None
     diverged: int | None
     reconciled: int | None = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseClaim:
-    """One part of the recovery time, in seconds: at the midpoints, and its bounds."""
-
-    name: str
-    seconds: float | None
-    detail: str
-    low_s: float | None = None
-    high_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,39 +55,6 @@ class ConsistencyClaim:
     high: float | None
     ticks: int
     worst_store: str
-
-
-@dataclass(frozen=True, slots=True)
-class FlapsClaim:
-    """How often the service came back and went again, in seconds since the disaster."""
-
-    count: int
-    first_success_s: float | None
-    stable_since_s: float | None
-    downtime_low_s: float | None
-    downtime_high_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class BoundsClaim:
-    """An interval in seconds; the ends may be negative."""
-
-    low_s: float | None
-    high_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ObserverClaim:
-    """What one observer saw."""
-
-    name: str
-    persona: str
-    samples: int
-    low_s: float | None
-    best_s: float | None
-    high_s: float | None
-    resolution_s: float | None
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +86,7 @@ class Claims:
     observers: tuple[ObserverClaim, ...] = ()
     recovery_points: tuple[PointClaim, ...] = ()
     exposure: ExposureClaim | None = None
+    recovery: RecoveryClaim | None = None
     real: tuple[str, ...] = ()
     simulated: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -150,19 +97,20 @@ class Claims:
 
 def read(claims: Facts) -> Claims:
     """Read what is there; a verdict in other words than ours counts as UNPROVEN."""
-    rows, flaps = _record(claims, "rows"), _record(claims, "flaps")
+    rows = _record(claims, "rows")
     return Claims(
         objectives=tuple(map(_objective, _records(claims, "objectives"))),
         rows=None if rows is None else _rows(rows),
         stores=tuple(map(_store, _records(claims, "stores"))),
         consistency=_consistency(_record(claims, "consistency")),
         phases=tuple(map(_phase, _records(claims, "phases"))),
-        flaps=None if flaps is None else _flaps(flaps),
+        flaps=_flaps(_record(claims, "flaps")),
         dns_tail=_bounds(_record(claims, "dns_tail")),
         worst_client=_bounds(_record(claims, "worst_client")),
         observers=tuple(map(_observer, _records(claims, "observers"))),
         recovery_points=tuple(map(_point, _records(claims, "recovery_points"))),
         exposure=_exposure(_record(claims, "exposure")),
+        recovery=_recovery(_record(claims, "recovery")),
         real=_texts(claims, "real"),
         simulated=_texts(claims, "simulated"),
         assumptions=_texts(claims, "assumptions"),
@@ -248,14 +196,24 @@ def _rows(one: Facts) -> RowsClaim:
     )
 
 
-def _flaps(one: Facts) -> FlapsClaim:
+def _flaps(one: Facts | None, observer: str = "") -> FlapsClaim | None:
+    if one is None:
+        return None
     return FlapsClaim(
         _count(one, "count"),
         _number(one, "first_success_s"),
         _number(one, "stable_since_s"),
         _number(one, "downtime_low_s"),
         _number(one, "downtime_high_s"),
+        _text(one, "observer") or observer,
     )
+
+
+def _recovery(one: Facts | None) -> RecoveryClaim | None:
+    if one is None:
+        return None
+    bounds = (_number(one, "low_s"), _number(one, "best_s"), _number(one, "high_s"))
+    return RecoveryClaim(_texts(one, "seen_by"), *bounds, _text(one, "detail"))
 
 
 def _observer(one: Facts) -> ObserverClaim:
@@ -268,6 +226,7 @@ def _observer(one: Facts) -> ObserverClaim:
         _number(one, "high_s"),
         _number(one, "resolution_s"),
         _text(one, "detail"),
+        _flaps(_record(one, "flaps"), _text(one, "name")),
     )
 
 

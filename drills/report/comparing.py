@@ -112,7 +112,7 @@ def _by_chance(able: int) -> tuple[str, ...]:
     if able <= 1:
         return ()
     strays = able * ALPHA
-    return (f"{able} comparisons at {ALPHA:.0%}: about {strays:.1g} would look slower by chance alone",)
+    return (f"{able} comparisons at {figures.percent(ALPHA)}: about {strays:.1g} would look slower by chance alone",)
 
 
 def _unlike(before: Side, after: Side) -> tuple[str, ...]:
@@ -188,10 +188,23 @@ def _named(side: Side) -> str:
 
 
 def _row(one: Pair) -> tuple[Cell, ...]:
-    why = one.why
-    if one.by is not None:
-        why = f"by {bounds(one.by)}"
+    why = one.why if one.by is None else _by(one.by)
     return (one.name, _shown(one.before), _shown(one.after), Words(one.word, _TONES.get(one.word, Tone.PLAIN)), why)
+
+
+def _by(one: Figure) -> str:
+    """Write by how much the second took longer, or shorter: the word before it says which, so no figure has a sign."""
+    less, more = ("fewer", "more") if one.unit is Unit.ROWS else ("shorter", "longer")
+    if one.low == one.high == 0:
+        return "no difference"
+    if one.low >= 0:
+        return f"by {bounds(one)}"
+    if one.high is not None and one.high <= 0:
+        return f"by {bounds(Figure(-one.high, -one.low, one.unit))}"
+    below, above = figures.counted(-one.low, one.unit), figures.counted_upper(one.high, one.unit)
+    return f"at most {below} {less}" + (
+        f", at most {above} {more}" if one.high is not None else f", {more} without bound"
+    )
 
 
 def _shown(points: tuple[Figure, ...]) -> str:

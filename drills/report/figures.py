@@ -36,6 +36,15 @@ def upper(seconds: float | None) -> str:
     return "no bound" if seconds is None else measured(seconds)
 
 
+def percent(share: float) -> str:
+    """Write a share in whole per cent: ``95 %``.
+
+    >>> percent(0.4507)
+    '45 %'
+    """
+    return f"{share * 100:.0f} %"
+
+
 def rows(count: float | None) -> str:
     """Write a number of rows: ``1 row``, ``1,204 rows``; ``-`` when there is none."""
     return MISSING if count is None else verdict.rows(count)

@@ -183,11 +183,11 @@ def _missed(courses: Sequence[Course]) -> list[Body]:
         decided = counted.met + counted.missed
         said = f"{one.name}: missed in {counted.missed} of {decided} decided drills"
         if counted.at_most is not None:
-            said += f", so a drill may miss with a probability of up to {counted.at_most:.0%}"
+            said += f", so a drill may miss with a probability of up to {figures.percent(counted.at_most)}"
         if counted.unproven:
             said += f"; {counted.unproven} unproven"
             if counted.at_most_if_doubts_miss is not None:
-                said += f", with them counted as missed up to {counted.at_most_if_doubts_miss:.0%}"
+                said += f", with them counted as missed up to {figures.percent(counted.at_most_if_doubts_miss)}"
         if one.series is not None and one.series.p90_at_most is not None:
             verb = "take" if one.unit is Unit.SECONDS else "lose"
             said += f"; 9 of 10 drills {verb} at most {figures.counted(one.series.p90_at_most, one.unit)}"

@@ -21,6 +21,7 @@ from drills.measure.rpo import ENDLESS
 from drills.measure.skew import drift
 from drills.observe.store import read_header
 from drills.report.claims import read
+from drills.report.standstill import standstills
 from drills.report.switch import cut_before_promote, moved, stopping
 from drills.report.watched import files_of, ledger, of_one_clock, rings_of, told_by, watch
 from drills.runtime.journal import read_drill
@@ -96,6 +97,7 @@ def question(events: Sequence[ev.Event], state: State) -> Question:
         ),
         moments=tuple(_moments(state, clock)),
         steps=tuple(_spans(state, clock)),
+        standstills=tuple(standstills(plan, events, clock)),
         cut_before_promote=cut_before_promote(state),
         unwatched=tuple(one.id for one in plan.availability if one.id not in files and one.resolve != "direct"),
         unwritten=tuple(one.id for one in plan.data if one.id not in files),

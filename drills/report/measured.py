@@ -9,8 +9,19 @@ from drills.report.blocks import Line, Part, Table, Tone, Words, toned
 
 if TYPE_CHECKING:
     from drills.report.blocks import Body, Cell
-    from drills.report.claims import Claims, ClockClaim, FlapsClaim, ObjectiveClaim, PointClaim, RowsClaim, StoreClaim
+    from drills.report.claims import Claims, ClockClaim, ObjectiveClaim, PointClaim, RowsClaim, StoreClaim
     from drills.report.result import DrillResult
+    from drills.report.seen import FlapsClaim
+
+
+SEES = {
+    "fresh": "fresh DNS",
+    "ttl": "keeps names for their TTL",
+    "pool": "keeps its connections",
+    "direct": "past DNS, one site",
+    "joint": "up only together",
+}
+"""How an observer of each persona looks."""
 
 
 def objectives(result: DrillResult) -> Part:
@@ -56,37 +67,51 @@ def _why(one: ObjectiveClaim) -> str:
 
 
 def phases(claims: Claims) -> Part | None:
-    """Tell what the recovery time was made of, each part with its bounds; the best ones add up to it."""
+    """Tell what the recovery time was made of, each part with its bounds; the best ones add up to its best."""
     if not claims.phases:
         return None
-    rows = tuple(
+    rows = [
         (one.name, figures.measured(one.low_s), figures.measured(one.seconds), figures.measured(one.high_s), one.detail)
         for one in claims.phases
-    )
-    return Part("Phases", (Table(("", "low", "best", "high", ""), rows, frozenset({1, 2, 3})),))
+    ]
+    if (whole := claims.recovery) is not None:
+        low, best, high = map(figures.measured, (whole.low_s, whole.best_s, whole.high_s))
+        rows.append(("together", low, best, high, whole.detail))
+    return Part("Phases", (Table(("", "low", "best", "high", ""), tuple(rows), frozenset({1, 2, 3})),))
 
 
 def availability(claims: Claims) -> Part | None:
-    """Tell how the service came back, and how much later for clients that cache names."""
-    lines: list[str] = []
-    if (flaps := claims.flaps) is not None:
-        count = "no flap" if not flaps.count else f"{flaps.count} flap{'s' if flaps.count > 1 else ''}"
-        lines.append(
-            f"{count}; {_back(flaps)}; down for {figures.measured(flaps.downtime_low_s)} "
-            f"to {figures.upper(flaps.downtime_high_s)}"
-        )
+    """Tell how the service came back as each observer saw it, and how much later for clients that cache names."""
+    flaps = [one.flaps for one in claims.observers if one.flaps is not None]
+    body: list[Body] = []
+    if flaps:
+        head = ("", "flaps", "back after", "stable since", "down for")
+        body.append(Table(head, tuple(map(_flapped, flaps)), frozenset({1, 2, 3})))
+        eyes = "; ".join(f"{one.name}: {SEES.get(one.persona, one.persona)}" for one in claims.observers if one.flaps)
+        body.append(Line(Words(f"each from the outage's beginning on, as it saw it; {eyes}", Tone.FAINT)))
     if (tail := claims.dns_tail) is not None and (tail.low_s, tail.high_s) != (None, None):
-        lines.append(
+        told = (
             f"DNS tail {figures.measured(tail.low_s)} to {figures.upper(tail.high_s)}: "
             "what clients that cache names waited longer than those that do not"
             f"{' (below zero: they were back first)' if (tail.low_s or 0.0) < 0 else ''}"
         )
-    if (slowest := claims.worst_client) is not None:
-        lines.append(
-            f"the slowest client that keeps names for their TTL was back after {figures.measured(slowest.low_s)} "
-            f"to {figures.upper(slowest.high_s)}; the one watched is one draw"
-        )
-    return Part("Availability", tuple(map(Line, lines))) if lines else None
+        body.append(Line(told))
+    slowest = claims.worst_client
+    if slowest is not None and (slowest.low_s or slowest.high_s is not None):
+        after = f"was back after {_range(slowest.low_s, slowest.high_s)}"
+        if slowest.high_s is None:
+            after = f"was not back within {figures.measured(slowest.low_s)}, nor seen back later"
+        body.append(Line(f"the slowest client that keeps names for their TTL {after}; the one watched is one draw"))
+    return Part("Availability", tuple(body)) if body else None
+
+
+def _flapped(one: FlapsClaim) -> tuple[Cell, ...]:
+    back = "not seen" if one.first_success_s is None else figures.measured(one.first_success_s)
+    stable = "never" if one.stable_since_s is None else figures.measured(one.stable_since_s)
+    down = _range(one.downtime_low_s, one.downtime_high_s)
+    if one.downtime_high_s is None:
+        down = f"{figures.measured(one.downtime_low_s)} or more"
+    return (one.observer, f"{one.count:,}", back, stable, down)
 
 
 def exposure(claims: Claims) -> Part | None:
@@ -99,14 +124,6 @@ def exposure(claims: Claims) -> Part | None:
     best = f", best {figures.measured(one.best_s)}" if one.best_s is not None else ""
     told = f"without redundancy for {_range(one.low_s, one.high_s)}{best}: from the restored service to the standby"
     return Part("Exposure", (Line(told),))
-
-
-def _back(flaps: FlapsClaim) -> str:
-    if flaps.first_success_s is None:
-        return "the service was not seen to come back"
-    stable = figures.measured(flaps.stable_since_s)
-    since = f"stable since {stable}" if flaps.stable_since_s is not None else "never stable"
-    return f"first success after {figures.measured(flaps.first_success_s)}, {since}"
 
 
 def rows(claims: Claims) -> Part | None:
@@ -156,7 +173,7 @@ def stores(claims: Claims, *, full: bool) -> Part | None:
 
 def _share(one: float) -> str:
     """Write a share so that only all is 100 % and only none 0 %."""
-    return f"{one:.0%}" if one in {0.0, 1.0} else f"{min(max(one * 100, 0.01), 99.99):.2f} %"
+    return figures.percent(one) if one in {0.0, 1.0} else f"{min(max(one * 100, 0.01), 99.99):.2f} %"
 
 
 def _store(one: StoreClaim) -> tuple[Cell, ...]:
@@ -189,7 +206,7 @@ def observers(claims: Claims) -> Part | None:
             f"{one.samples:,}",
             f"{figures.measured(one.low_s)} .. {figures.upper(one.high_s)}",
             figures.measured(one.resolution_s),
-            "; ".join(filter(None, (one.persona, one.detail))),
+            "; ".join(filter(None, (SEES.get(one.persona, one.persona), one.detail))),
         )
         for one in claims.observers
     )

@@ -10,10 +10,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from drills.engine import decide
-from drills.engine.plan import Finally, Mode
-from drills.engine.progress import Phase, Status
 from drills.report import claims as claimed
 from drills.report import standing
+from drills.report.remains import Remains, remains, remains_note
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
 from drills.timeline.marks import Limits
@@ -66,21 +65,6 @@ class UndoResult:
     step: str
     detail: str
     left_alone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Remains:
-    """One change that is still in place: why, and the commands that take it back (of a one-way change: rebuild it).
-
-    ``trouble``: an undo failed or nobody knows whether it took place, and a person has to look.
-    """
-
-    step: str
-    what: str
-    why: str
-    one_way: bool
-    trouble: bool
-    by_hand: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +159,8 @@ def summarize(
         objectives=_objectives(plan, read, finished=state.finished is not None),
         steps=tuple(_step(one) for one in state.progress.values()),
         undone=_undone(events),
-        remains=() if (ended := standing.sandbox_ended(state, driven=source.driven)) else _remains(state, name),
-        remains_note=_remains_note(state),
+        remains=() if (ended := standing.sandbox_ended(state, driven=source.driven)) else remains(state, name),
+        remains_note=remains_note(state),
         refusals=_refusals(events),
         words=_words(events),
         evidence=tuple(EvidenceFile(one.observer, one.file, one.rows, one.sha256) for one in state.sealed.values()),
@@ -246,66 +230,6 @@ def _undone(events: Sequence[ev.Event]) -> tuple[UndoResult, ...]:
     return tuple(UndoResult(one.step, one.detail, one.left_alone or "") for one in last.values())
 
 
-def _remains(state: State, drill: str) -> tuple[Remains, ...]:
-    if state.world_gone:
-        return ()
-    owed = [_owed(state, one, drill) for one in state.owed()]
-    stands = [
-        Remains(
-            one.step.id,
-            _what(one),
-            one.step.one_way or "",
-            one_way=True,
-            trouble=one.status is Status.UNKNOWN,
-            by_hand=_lines(one.step.by_hand),
-        )
-        for one in state.progress.values()
-        if one.standing
-    ]
-    return (*owed, *stands)
-
-
-def _owed(state: State, one: Progress, drill: str) -> Remains:
-    if one.undo_error:
-        why, by_hand = f"undo failed: {one.undo_error}", one.undo_by_hand or _lines(one.step.by_hand)
-        return Remains(one.step.id, _what(one), why, one_way=False, trouble=True, by_hand=by_hand)
-    loses = " --accept-data-loss" if state.past_return and one.step.holds_authority else ""
-    command = f"drills undo {drill} {one.step.id}{loses}"
-    doubt = one.status is Status.UNKNOWN
-    why = f"UNKNOWN whether it took place: {one.detail}" if doubt else _why_kept(state)
-    return Remains(one.step.id, _what(one), why, one_way=False, trouble=doubt, by_hand=(command,))
-
-
-def _why_kept(state: State) -> str:
-    if state.finished is None and decide.phase(state) is not Phase.HELD:
-        return "not over yet"
-    if state.past_return and state.stop is not None:
-        return "kept: the point of no return is passed"
-    if state.plan.mode is Mode.INCIDENT:
-        return "kept: in an incident nothing is undone by itself"
-    return "not undone" if state.plan.finally_ is Finally.UNDO else "kept, as the runbook says"
-
-
-def _remains_note(state: State) -> str:
-    if state.world_gone:
-        return state.world_gone
-    if state.plan.world_private and state.finished is not None:
-        if not state.owed() and not any(one.standing for one in state.progress.values()):
-            return ""
-        return "all of it stood in the drill's own sandbox, which ended with it: nothing is owed"
-    if state.plan.finally_ is Finally.FAILBACK and state.finished is not None:
-        return f"the way back is a drill of its own: {state.plan.failback}"
-    return ""
-
-
-def _what(one: Progress) -> str:
-    return f"{one.step.uses} at {one.step.place}"
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
 def _refusals(events: Sequence[ev.Event]) -> tuple[Word, ...]:
     """Gates that did not say yes, and guards that said no."""
     found: list[Word] = []
@@ -323,7 +247,11 @@ def _refusals(events: Sequence[ev.Event]) -> tuple[Word, ...]:
 
 def _words(events: Sequence[ev.Event]) -> tuple[Word, ...]:
     return tuple(
-        Word(event.at.iso(), event.body.by, " ".join(filter(None, (event.body.word, event.body.step, event.body.note))))
-        for event in events
-        if isinstance(event.body, ev.Told)
+        Word(event.at.iso(), event.body.by, _said(event.body)) for event in events if isinstance(event.body, ev.Told)
     )
+
+
+def _said(told: ev.Told) -> str:
+    """Write what was said as the live log does: the word and its step, then what was added to it."""
+    head = " ".join(filter(None, (told.word.value, told.step)))
+    return f"{head}: {told.note}" if told.note else head

@@ -30,8 +30,8 @@ TOLD = frozenset({"real", "simulated"})
 """What a drill says of its surroundings: no number, and not computed from its evidence."""
 PROSE = frozenset({"why", "decided_by", "detail", "told", "write_rate", "assumptions", "warnings"})
 """Sentences: another version may word them otherwise. What they say in figures stands beside them as figures."""
-LATER = frozenset({"exposure"})
-"""Figures that versions before did not claim: where they are missing, nothing was claimed that could be wrong."""
+LATER = frozenset({"exposure", "recovery", "observer"})
+"""What versions before did not claim: where it is missing, nothing was claimed that could be wrong."""
 UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError, AttributeError)
 """What judging damaged evidence may come to."""
 
@@ -185,7 +185,7 @@ def _recomputed(events: Sequence[ev.Event], state: State, claimed: ev.Finished) 
         found = _judged(events[:upto], state)
         if found.claims == claims:
             return found
-        if _without_prose({**found.claims}) == _without_prose({**claims}):
+        if _without_prose(_known_then({**claims}, {**found.claims})) == _without_prose({**claims}):
             alike = alike or found
         whole = whole or found
     return alike or whole or ev.Finished("", 0)
@@ -206,7 +206,8 @@ def _compared(claimed: Facts, found: Facts) -> Iterator[Check]:
         if name in LATER and name not in claimed:
             yield Check(name, ok=True, detail="not claimed: the version that judged the drill did not know this figure")
             continue
-        then, now = claimed.get(name), found.get(name)
+        then = claimed.get(name)
+        now = _known_then(then, found.get(name))
         apart = () if name in PROSE else tuple(differences(_without_prose(then), _without_prose(now), name))
         known = {_path(one) for one in apart}
         reworded = tuple(one for one in differences(then, now, name) if _path(one) not in known)
@@ -218,6 +219,16 @@ def _compared(claimed: Facts, found: Facts) -> Iterator[Check]:
         count = leaves(then)
         told = f"{count} value{'' if count == 1 else 's'}{', worded otherwise' if reworded else ''}"
         yield Check(name, ok=not apart, detail=told, differences=apart, reworded=reworded)
+
+
+def _known_then(then: Json, now: Json) -> Json:
+    """Leave out of what was recomputed what the version that judged the drill did not know."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        known = {name: one for name, one in now.items() if name in then or name not in LATER}
+        return {name: _known_then(then.get(name), one) for name, one in known.items()}
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        return [_known_then(before, one) for before, one in zip(then, now, strict=True)]
+    return now
 
 
 def _without_prose(value: Json) -> Json:

@@ -153,7 +153,7 @@ class LocalRun:
         if not facts or now.since(self._looked) >= LOOK_EVERY_S:
             self._looked = now
             facts.extend(self._messages(now))
-        told = [drive.Fact(now, body) for body in self._signalled()]
+        told = [drive.Fact(self._means.clock.now(), body) for body in self._signalled()]
         facts += self._kept
         self._kept = []
         return facts + told
@@ -168,7 +168,8 @@ class LocalRun:
             told = self._interrupted(self.state)
             held_s = self._means.clock.now().since(asked)
             if held_s >= WORTH_TELLING_S:
-                yield ev.Told(ev.Word.NOTE, person(), 0, note=f"Ctrl-C: nothing new started for {measured(held_s)}")
+                note = f"Ctrl-C: nothing new started for {measured(held_s)}"
+                yield ev.Told(ev.Word.NOTE, person(), 0, note=note, held_s=held_s)
             if told is not None:
                 yield told
 

@@ -171,7 +171,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A person said something. ``inbox`` is the message's row, so that none is taken twice."""
+    """A person said something. ``inbox`` is the message's row, so that none is taken twice.
+
+    ``held_s``: for how long, up to then, a question to that person let nothing new begin.
+    """
 
     word: Word
     by: str
@@ -180,6 +183,7 @@ class Told(msgspec.Struct, frozen=True):
     note: str = ""
     accept_data_loss: bool = False
     force: bool = False
+    held_s: float = 0.0
 
 
 class Witnessed(msgspec.Struct, frozen=True):
