@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from measure_drill import LOST, Case, S, Story, watch
 from measure_worlds import START, Outage, draw_outage, without
+from mutants import found_out
 
 from drills.measure import downtime
 from drills.measure.effect import Disaster
@@ -117,12 +118,7 @@ MUTANTS: dict[str, tuple[str, Callable[..., object]]] = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_each_rule_of_the_downtime_is_needed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seam, instead = MUTANTS[name]
-    with monkeypatch.context() as patch:
-        patch.setattr(downtime, seam, instead)
-        killer = next((seed for seed in range(5_000) if not holds(Random(seed))), None)
-    assert killer is not None
-    assert holds(Random(killer))
+    assert found_out(monkeypatch, [(downtime, *MUTANTS[name])], holds)
 
 
 def asked(target_s: float, story: Story | None = None, **changes: object) -> JudgedObjective:

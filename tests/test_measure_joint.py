@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from measure_joint import draw_whole, joint_bounds, joint_holds
 from measure_worlds import draw_outage
+from mutants import found_out
 
 from drills.measure import effect, evidence, joint, rto
 from drills.measure.evidence import Evidence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PROVE = bool(os.environ.get("DRILLS_PROVE"))
-MOST_WORLDS = 30_000
 randoms = st.builds(Random, st.integers(0, 2**63))
 
 
@@ -132,14 +132,10 @@ MUTANTS = [
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
 def test_a_mutant_of_the_joint_rules_is_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
-    def survives(seed: int) -> bool:
-        return joint_holds(draw_whole(Random(seed), mutant.kind))
+    def survives(random: Random) -> bool:
+        return joint_holds(draw_whole(random, mutant.kind))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(joint, mutant.seam, mutant.instead)
-        killer = next((seed for seed in range(MOST_WORLDS) if not survives(seed)), None)
-    assert killer is not None
-    assert survives(killer)
+    assert found_out(monkeypatch, [(joint, mutant.seam, mutant.instead)], survives)
 
 
 @pytest.mark.prove

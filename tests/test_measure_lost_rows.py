@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measure_drill import LOST, MS, Case, S, Story, ledger
+from mutants import found_out
 
 from drills.measure import lost_rows
 from drills.measure.evidence import Bracket
@@ -180,12 +181,7 @@ MUTANTS: dict[str, tuple[str, Callable[..., object]]] = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_each_rule_of_the_count_is_needed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seam, instead = MUTANTS[name]
-    with monkeypatch.context() as patch:
-        patch.setattr(lost_rows, seam, instead)
-        killer = next((seed for seed in range(5_000) if not holds(Random(seed))), None)
-    assert killer is not None
-    assert holds(Random(killer))
+    assert found_out(monkeypatch, [(lost_rows, *MUTANTS[name])], holds)
 
 
 # -- judged -----------------------------------------------------------------------------------------------------

@@ -30,12 +30,35 @@ _WAIT_STATEMENT: Final = "57014"
 
 
 class OfServer(ProbeSpec):
-    """It reads the secret behind its ``dsn``, and needs leave for that alone."""
+    """One look at the server behind ``dsn``: it reads that secret, and needs leave for that alone."""
 
     varies: ClassVar[bool] = True
     permissions: ClassVar[tuple[str, ...]] = cast(
         "tuple[str, ...]", Told(lambda probe: SECRET_PERMISSIONS.get(probe.dsn.partition(":")[0], ()), ())
     )
+
+    dsn: str = Field(
+        min_length=1, description="PostgreSQL address, or a reference to a secret.", json_schema_extra={"secret": True}
+    )
+
+
+class OfStandby(OfServer):
+    """One look at a standby."""
+
+    dsn: str = Field(
+        min_length=1,
+        description="Address of the standby, or a reference to a secret.",
+        json_schema_extra={"secret": True},
+    )
+
+    @staticmethod
+    def not_streaming(recovering: object, status: object) -> Observation | None:
+        """Say no of a server that follows nobody, by ``pg_is_in_recovery()`` and its receiver's status."""
+        if not recovering:
+            return Observation(ok=False, detail="the server is no standby: it is out of recovery")
+        if status != "streaming":
+            return Observation(ok=False, detail=f"the standby receives nothing ({status or 'no receiver'})")
+        return None
 
 
 class AcceptsWrites(OfServer):
@@ -52,10 +75,6 @@ class AcceptsWrites(OfServer):
     """
 
     name: ClassVar[str] = "sql.accepts_writes"
-
-    dsn: str = Field(
-        min_length=1, description="PostgreSQL address, or a reference to a secret.", json_schema_extra={"secret": True}
-    )
 
     def observe(self, aws: Aws) -> Observation:
         """Connect and write once."""
@@ -87,10 +106,6 @@ class WritesRefused(OfServer):
 
     name: ClassVar[str] = "sql.writes_refused"
 
-    dsn: str = Field(
-        min_length=1, description="PostgreSQL address, or a reference to a secret.", json_schema_extra={"secret": True}
-    )
-
     def observe(self, aws: Aws) -> Observation:
         """Connect and try to write once."""
         import psycopg
@@ -111,7 +126,7 @@ class WritesRefused(OfServer):
         return Observation(ok=False, detail=f"writes are still taken ({how})")
 
 
-class Replicating(OfServer):
+class Replicating(OfStandby):
     """Say whether a standby streams from its primary and is at most ``at_most`` behind.
 
     Behind is the larger of two: the age of the last transaction replayed while more has been received, and the
@@ -128,11 +143,6 @@ class Replicating(OfServer):
     name: ClassVar[str] = "sql.replicating"
     evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.LAG})
 
-    dsn: str = Field(
-        min_length=1,
-        description="Address of the standby, or a reference to a secret.",
-        json_schema_extra={"secret": True},
-    )
     at_most: Duration = Field(description="The largest lag that is accepted.")
 
     def observe(self, aws: Aws) -> Observation:
@@ -151,11 +161,9 @@ class Replicating(OfServer):
         )
         if isinstance(row, Observation):
             return row
-        standby, status, replay_s, wire_s = row
-        if not standby:
-            return Observation(ok=False, detail="the server is no standby: it is out of recovery")
-        if status != "streaming":
-            return Observation(ok=False, detail=f"the standby receives nothing ({status or 'no receiver'})")
+        recovering, status, replay_s, wire_s = row
+        if no := self.not_streaming(recovering, status):
+            return no
         if replay_s is None or wire_s is None:
             return Observation(ok=None, detail="the standby streams, but does not say how far behind it is")
         lag_s = max(float(replay_s), float(wire_s), 0.0)
@@ -182,9 +190,6 @@ class Query(OfServer):
     name: ClassVar[str] = "sql.query"
     evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.CONTENT_CHECKED})
 
-    dsn: str = Field(
-        min_length=1, description="PostgreSQL address, or a reference to a secret.", json_schema_extra={"secret": True}
-    )
     query: str = Field(min_length=1, max_length=10_000, description="One reading statement that gives one value.")
     equals: str | int | float | bool | None = Field(default=None, description="What the value must be.")
     at_least: float | None = Field(default=None, description="How large the value must be; instead of `equals`.")
@@ -216,7 +221,7 @@ class Query(OfServer):
         return Observation(ok=same, detail=f"the query gives {shown}; {self.equals} is wanted")
 
 
-class ReceiverStopped(OfServer):
+class ReceiverStopped(OfStandby):
     """Say whether a standby has stopped receiving: no receiver, or no message for ``idle_for``.
 
     This is the proof that replication was cut before the promote; an RPO without it is UNPROVEN. An idle primary
@@ -233,11 +238,6 @@ class ReceiverStopped(OfServer):
     name: ClassVar[str] = "sql.receiver_stopped"
     evidence: ClassVar[frozenset[Evidence]] = frozenset({Evidence.REPLICATION_CUT})
 
-    dsn: str = Field(
-        min_length=1,
-        description="Address of the standby, or a reference to a secret.",
-        json_schema_extra={"secret": True},
-    )
     idle_for: Duration = Field(default=timedelta(seconds=60), description="Silence that counts as cut.")
 
     def observe(self, aws: Aws) -> Observation:

@@ -10,7 +10,7 @@ from pydantic import Field
 from drills.durations import show
 from drills.services.postgres import ask
 from drills.services.spec import Duration
-from drills.services.sql import OfServer
+from drills.services.sql import OfServer, OfStandby
 from drills.timeline.facts import Facts
 from drills.work import Observation
 
@@ -35,7 +35,7 @@ SELECT pg_is_in_recovery(), count(sender.pid),
 """
 
 
-class CaughtUp(OfServer):
+class CaughtUp(OfStandby):
     """Say whether a standby has replayed all that a primary without new writes has written.
 
     It belongs behind the fence and ``sql.writes_refused``. The primary must have said, ``quiet_for`` after its log last
@@ -54,11 +54,6 @@ class CaughtUp(OfServer):
 
     name: ClassVar[str] = "sql.caught_up"
 
-    dsn: str = Field(
-        min_length=1,
-        description="Address of the standby, or a reference to a secret.",
-        json_schema_extra={"secret": True},
-    )
     quiet_for: Duration = Field(default=timedelta(seconds=1), description="Silence of the log that counts as its end.")
 
     def observe(self, aws: Aws) -> Observation:
@@ -66,11 +61,9 @@ class CaughtUp(OfServer):
         row = ask(aws, self.dsn, _ASK)
         if isinstance(row, Observation):
             return row
-        standby, status, replayed, quiet_s = row
-        if not standby:
-            return Observation(ok=False, detail="the server is no standby: it is out of recovery")
-        if status != "streaming":
-            return Observation(ok=False, detail=f"the standby receives nothing ({status or 'no receiver'})")
+        recovering, status, replayed, quiet_s = row
+        if no := self.not_streaming(recovering, status):
+            return no
         if quiet_s is None:
             return Observation(ok=None, detail="the standby streams, but does not say what it was last told")
         if not replayed:
