@@ -50,7 +50,7 @@ class World:
         stopped = next((one for one in self.held if one.first_ns <= at < min(one.past_ns, last)), None)
         if stopped is not None:
             return stopped.phase
-        begins += [one.first_ns for one in self.held if one.first_ns < last]
+        begins += [one.first_ns for one in self.held if one.first_ns < min(one.past_ns, last)]
         return "between steps" if any(at < one < self.service for one in begins) else "propagation"
 
     def truth(self) -> Counter[str]:
