@@ -17,6 +17,7 @@ from measure_drill import LOST, S, Story, ledger, watch
 from report_drills import CLAIMS, OBJECTIVES, claiming, failover, keep, shifted, simulate
 from report_drills import drills as process
 
+from drills import __version__
 from drills.cli.main import main
 from drills.clock import Stamp
 from drills.engine.plan import AvailabilityWatch, DataWatch, Mode
@@ -24,8 +25,9 @@ from drills.engine.state import fold
 from drills.observe.reader import appending
 from drills.observe.recorder import Recorder
 from drills.observe.store import seal
-from drills.report.judging import judged_claims
-from drills.runtime.journal import Journal
+from drills.report.judging import finished, judged_claims
+from drills.report.rules import rules
+from drills.runtime.journal import Journal, pinned_plan
 from drills.testing import Script, plan, step
 from drills.timeline import codec
 from drills.timeline import events as ev
@@ -262,6 +264,42 @@ def test_a_number_claimed_better_than_it_was_is_named(tmp_path: Path) -> None:
     assert any(one.startswith("objectives.rto.high_s: claimed 1.5, recomputed 5") for one in apart(told))
 
 
+ALTERED = "the claims may have been altered, and the chain made anew over them"
+OTHERWISE = "a difference of rules is no sign that anything was altered"
+
+
+@pytest.mark.parametrize(
+    ("judged_by", "says", "not_said"),
+    [("", OTHERWISE, ALTERED), ("0.0.9+0123456789ab", OTHERWISE, ALTERED), (rules(), ALTERED, OTHERWISE)],
+)
+def test_figures_of_other_rules_over_whole_evidence_are_not_told_as_altered(
+    tmp_path: Path, judged_by: str, says: str, not_said: str
+) -> None:
+    def no_rows_lost(body: dict[str, Any]) -> dict[str, Any]:
+        body["claims"]["rows"]["lost"] += 3
+        return {**body, "rules": judged_by}
+
+    told = told_otherwise(tmp_path, no_rows_lost)
+    assert (told["intact"], told["other_rules"], told["rules"]) == (True, judged_by != rules(), rules())
+    said = " ".join(drills(tmp_path, "verify").stdout.split())
+    assert "the timeline and all evidence are as they were written" in said
+    assert (says in said, not_said in said) == (True, False)
+    assert f"drills {judged_by or '0, before rules were written down'})" in said
+    change(tmp_path / DRILL / "observers" / "service.db", "update samples set up = 0 where sent > ?", LOST + 9 * S)
+    assert verified(tmp_path)[1]["intact"] is False
+    damaged = " ".join(drills(tmp_path, "verify").stdout.split())
+    assert "what was stored is no longer what was sealed: evidence of service" in damaged
+    assert OTHERWISE not in damaged
+
+
+def test_a_drill_writes_down_by_which_rules_it_was_judged(whole: Path) -> None:
+    with Journal.open(whole / DRILL) as journal:
+        events = journal.read()
+    found = finished(Facts(), fold(pinned_plan(events), events[:-1]))
+    assert found.rules == rules()
+    assert rules().startswith(f"{__version__}+")
+
+
 def test_sentences_that_another_version_worded_otherwise_are_mentioned_and_no_difference(tmp_path: Path) -> None:
     def reworded(body: dict[str, Any]) -> dict[str, Any]:
         body["claims"]["objectives"][0]["why"] = "as an earlier version put it"
@@ -284,7 +322,7 @@ def told_otherwise(home: Path, lie: Callable[[dict[str, Any]], dict[str, Any]], 
     last = events[-1]
     assert isinstance(last.body, ev.Finished)
     body = lie(json.loads(codec.dump(last.body)))
-    told = ev.Finished(body["status"], body["exit_code"], Facts(**body["claims"]))
+    told = ev.Finished(body["status"], body["exit_code"], Facts(**body["claims"]), body["rules"])
     keep(home, DRILL, [*events[:-1], ev.Event(last.seq, last.at, told)])
     shutil.copytree(home / "true" / DRILL / "observers", home / DRILL / "observers")
     ended, found = verified(home)

@@ -49,8 +49,9 @@ def _json(value: object) -> None:
 def verify(drill: str | None, output: str) -> int:
     """Recompute every number of DRILL from its stored events and its observers' files.
 
-    Exit 0: all equal. Exit 1: something differs or is damaged; each difference is named. Exit 3: something could
-    not be compared, as in a drill that never finished.
+    Exit 0: all equal. Exit 1: something differs or is damaged; each difference is named, and whether the stored
+    evidence was altered or only judged by the rules of another version. Exit 3: something could not be compared, as in
+    a drill that never finished.
     """
     from drills.report import verify as verifying
     from drills.report import verify_view

@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from drills.clock import NS
 from drills.engine.decide import concluded
 from drills.engine.plan import Section
@@ -21,6 +23,7 @@ from drills.measure.rpo import ENDLESS
 from drills.measure.skew import drift
 from drills.observe.store import read_header
 from drills.report.claims import read
+from drills.report.rules import rules
 from drills.report.standstill import standstills
 from drills.report.switch import cut_before_promote, moved, stopping
 from drills.report.watched import files_of, ledger, of_one_clock, rings_of, told_by, watch
@@ -57,7 +60,7 @@ def claims_of(events: Sequence[ev.Event], state: State) -> Facts:
 
 def finished(claims: Facts, state: State) -> ev.Finished:
     """Say how a drill ended: its claims, and the ending and exit code that follow from their verdicts."""
-    return concluded(claims, state, [one.verdict for one in read(claims).objectives])
+    return replace(concluded(claims, state, [one.verdict for one in read(claims).objectives]), rules=rules())
 
 
 def question(events: Sequence[ev.Event], state: State) -> Question:

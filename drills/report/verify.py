@@ -17,6 +17,7 @@ from drills.engine.state import fold
 from drills.errors import JournalError
 from drills.observe.store import seal
 from drills.report import judging
+from drills.report.rules import rules
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
 
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
     from drills.engine.state import State
     from drills.timeline.facts import Json
 
+STORED = frozenset({"timeline", "plan"})
+EVIDENCE = "evidence of "
+"""How the checks are called that compare what is stored with what it was when it was written."""
 TOLD = frozenset({"real", "simulated"})
 """What a drill says of its surroundings: no number, and not computed from its evidence."""
 PROSE = frozenset({"why", "decided_by", "detail", "told", "write_rate", "assumptions", "warnings"})
 """Sentences: another version may word them otherwise. What they say in figures stands beside them as figures."""
+UNTOLD = ", before rules were written down"
+"""Of a drill that was judged by a version that named no rules."""
 LATER = frozenset({"exposure", "recovery", "observer"})
 """What versions before did not claim: where it is missing, nothing was claimed that could be wrong."""
 UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError, AttributeError)
@@ -52,12 +58,27 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All checks of one drill. ``head`` is the chain's: compare it with the one you kept elsewhere."""
+    """All checks of one drill. ``head`` is the chain's: compare it with the one you kept elsewhere.
+
+    ``judged_by``: the rules by which the drill was judged, as it wrote them down; ``rules``: those of today.
+    """
 
     drill: str
     events: int
     head: str
     checks: tuple[Check, ...]
+    judged_by: str = ""
+    rules: str = ""
+
+    @property
+    def other_rules(self) -> bool:
+        """Whether the drill was judged by other rules than those of today."""
+        return self.judged_by != self.rules
+
+    @property
+    def intact(self) -> bool:
+        """Whether every event and every sample is as it was written: what differs then is the judging."""
+        return all(one.ok is True for one in self.checks if one.name in STORED or one.name.startswith(EVIDENCE))
 
     @property
     def exit_code(self) -> int:
@@ -78,6 +99,7 @@ def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) ->
     plan = state.plan
     opened = next((one.body for one in events if isinstance(one.body, ev.Opened)), None)
     by = "" if opened is None or opened.tool == __version__ else f", by drills {opened.tool} (this is {__version__})"
+    judged_by = "" if opened is None or state.finished is None else state.finished.rules or f"{opened.tool}{UNTOLD}"
     checks = [
         Check("timeline", ok=True, detail=f"{len(events)} events, every link of the chain holds"),
         Check(
@@ -86,7 +108,7 @@ def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) ->
         *_evidence(events),
         *_claims(events, state),
     ]
-    return Verification(folder.resolve().name, len(events), head, tuple(checks))
+    return Verification(folder.resolve().name, len(events), head, tuple(checks), judged_by, rules())
 
 
 def broken_evidence(folder: Path, events: Sequence[ev.Event], *, may_grow: bool = False) -> str:
@@ -115,7 +137,7 @@ def _evidence(events: Sequence[ev.Event], *, may_grow: bool = False) -> Iterator
     files = {one.body.file: one.body.observer for one in events if isinstance(one.body, ev.Watching)}
     seals = {one.body.file: one.body for one in events if isinstance(one.body, ev.Sealed)}
     for file, observer in files.items():
-        name = f"evidence of {observer}"
+        name = f"{EVIDENCE}{observer}"
         if file in seals:
             yield _sealed(name, seals[file], may_grow=may_grow)
         elif may_grow:

@@ -351,11 +351,15 @@ class WorldGone(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The drill is over; ``claims`` are its numbers as claimed, to be recomputed by ``drills verify``."""
+    """The drill is over; ``claims`` are its numbers as claimed, to be recomputed by ``drills verify``.
+
+    ``rules``: by which they were judged (``report/rules``); empty where nothing was, or before that was written down.
+    """
 
     status: str
     exit_code: int
     claims: Facts = msgspec.field(default_factory=Facts)
+    rules: str = ""
 
 
 Body: TypeAlias = (
