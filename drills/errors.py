@@ -5,6 +5,7 @@
 ├── ``Refused``          a gate said no; nothing was changed                    exit 4
 ├── ``Invalid``          a runbook or an environment is wrong (all ``Problem``s) exit 5
 ├── ``JournalError``     the drill's own record cannot be read or written
+│   ├── ``Unreadable``   it may be whole, but it cannot be read from here
 │   └── ``Unbegun``      it ended before its first event: nothing was begun
 └── ``WorkError``        what an action or a probe may raise
     ├── ``Rejected``     AWS (or a server) answered no; nothing was changed     -> FAILED
@@ -74,6 +75,10 @@ class JournalError(DrillsError):
     """The drill's own record cannot be read or written; nothing new may start."""
 
     exit_code = 1
+
+
+class Unreadable(JournalError):
+    """The record may be whole, but whoever asks cannot read it here."""
 
 
 class Unbegun(JournalError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_UNSEEN = re.compile("[\x85\u2028\u2029]")
+"""What only YAML takes for the end of a line: no editor shows it, and every line behind it would be told wrong."""
 Where: TypeAlias = "tuple[str | int, ...]"
 
 
@@ -90,6 +93,9 @@ def parse(text: str, name: str) -> Doc:
 
     if len(text) > MAX_BYTES:
         raise invalid(name, 1, f"is larger than {MAX_BYTES} bytes; split it")
+    if not text.isascii() and (unseen := _UNSEEN.search(text)):
+        line, code = text.count("\n", 0, unseen.start()) + 1, ord(unseen[0])
+        raise invalid(name, line, f"holds U+{code:04X}, which YAML takes for the end of the line; remove it")
     builder = Builder(name)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -110,7 +116,7 @@ def parse(text: str, name: str) -> Doc:
 
 def _syntax(problem: str) -> str:
     hint = "check the indentation, brackets and quotes here and on the line above"
-    if "found character that cannot start any token" in problem:
+    if "found character that cannot start any token" in problem or "tab character" in problem:
         hint = "indent with spaces, never tabs, and quote text that begins with @, ` or %"
     elif "mapping values are not allowed" in problem:
         hint = "quote text that holds ': ', or check the indentation"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -262,6 +264,53 @@ def test_a_number_claimed_better_than_it_was_is_named(tmp_path: Path) -> None:
     told = told_otherwise(tmp_path, better)
     assert {"objectives": False, "phases": False, "verdicts": True}.items() <= checks(told).items()
     assert any(one.startswith("objectives.rto.high_s: claimed 1.5, recomputed 5") for one in apart(told))
+
+
+def by_somebody_else(home: Path, *words: str) -> tuple[int, str]:
+    """Go through the door as a user who owns nothing here; what it needs is loaded, for that user may not load it."""
+    out = home.parent / f"said-{'-'.join(words)}"
+    if (child := os.fork()) == 0:
+        code = 99
+        try:
+            with out.open("w") as told:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setresgid(65534, 65534, 65534)
+                    os.setresuid(65534, 65534, 65534)
+                ran = drills(home, *words)
+                told.write(" ".join((ran.stdout + ran.stderr).split()))
+                code = ran.returncode
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), out.read_text()
+
+
+def test_what_a_reader_may_not_write_is_verified_and_what_it_may_not_read_is_not_called_damaged(whole: Path) -> None:
+    with tempfile.TemporaryDirectory() as outside:  # pytest's own folders are closed to others
+        home = Path(outside) / "archive"
+        folder = home / DRILL
+        shutil.copytree(whole / DRILL, folder)
+        for beside in (*folder.rglob("*-wal"), *folder.rglob("*-shm")):
+            beside.unlink()
+        asked = (("verify",), ("list",), ("status",), ("undo",), ("show",))
+        for words in asked:
+            drills(home, *words)  # loads what each needs
+        Path(outside).chmod(0o755)
+        for beside in (*folder.rglob("*-wal"), *folder.rglob("*-shm")):
+            beside.unlink()
+        shut = [home, *(one for one in home.rglob("*") if one.is_dir())]
+        for one in shut:
+            one.chmod(0o555)
+        try:
+            assert by_somebody_else(home, "verify")[0] == 0
+            (folder / "journal.db").chmod(0)
+            for words, code in zip(asked, (3, 0, 0, 1, 1), strict=True):
+                ended, said = by_somebody_else(home, *words)
+                assert (ended, "permission denied" in said) == (code, True), (words, said)
+                assert "amaged" not in said
+        finally:
+            for one in shut:
+                one.chmod(0o755)
 
 
 ALTERED = "the claims may have been altered, and the chain made anew over them"

@@ -120,6 +120,8 @@ def test_every_command_of_a_module_is_in_the_table(where: str) -> None:
         (["show", "2026"], "begins the names of 2 drills"),
         (["show", "./nope"], "holds no drill"),
         (["show", ""], "there is no drill ''"),
+        (["show", "n" * 300], "File name too long; check the path and its rights"),
+        (["check", "n" * 300], "File name too long; check the path and its rights"),
         (["approve"], "write `drills approve [DRILL] STEP`"),
         (["resolve", "scale", "perhaps"], "say how it ended"),
         (["resolve", "scale", "done"], "say how you know"),

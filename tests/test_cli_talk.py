@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,14 @@ def test_a_drill_that_is_over_takes_no_word(tmp_path: Path) -> None:
         ran = drills(tmp_path, *words)
         assert ran.returncode == 4
         assert "drill over is over (met)" in ran.stderr
+
+
+def test_an_undo_of_what_owes_nothing_says_so_and_gives_one_object_as_json(tmp_path: Path) -> None:
+    keep(tmp_path, "refused", simulate(failover(), Script(refuses=frozenset({"ready"}))))
+    ran = drills(tmp_path, "undo", "--output", "json")
+    assert (ran.returncode, ran.stderr) == (0, "nothing is owed: there is nothing to take back\n")
+    told = json.loads(ran.stdout)
+    assert (told["drill"], told["status"], told["remains"]) == ("refused", "refused", [])
 
 
 def test_two_running_drills_must_be_told_apart(tmp_path: Path) -> None:

@@ -54,6 +54,12 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         ("'from' is missing",),
     ),
     "a tab": (TOP + "steps:\n\t- id: a\n", 5, ("indent with spaces",)),
+    "a tab in the indentation": (TOP + STEPS + "\tby_hand: x\n", 8, ("tab character", "indent with spaces")),
+    "an end of line that no editor shows": (
+        "runbook: b\ntitle: one\u2028two\n" + STEPS,
+        2,
+        ("U+2028", "end of the line", "remove it"),
+    ),
     "a missing quote": (TOP + 'owner: "me\n' + STEPS, 9, ("quotes",)),
     "a colon in plain text": (TOP + "owner: a: b\n" + STEPS, 4, ("quote text that holds",)),
     "a key twice": (TOP + "title: again\n" + STEPS, 4, ("'title' stands twice", "line 2", "remove one")),

@@ -345,6 +345,20 @@ def test_every_mistake_of_an_objective_is_told_at_once_and_each_in_one_sentence(
     ]
 
 
+def test_a_folder_is_checked_whole_and_an_empty_one_is_no_success(tmp_path: Path) -> None:
+    text = "runbook: NAME\ntitle: t\nsteps:\n- {id: a, action: flow.nothing, at: to}\n"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(text.replace("NAME", name).replace("two", "two\nower: me"))
+    result = CliRunner().invoke(check, [str(tmp_path), "--output", "json"])
+    assert result.exit_code == 5
+    assert {Path(one["file"]).name: one["ok"] for one in json.loads(result.output)["files"]} == {
+        "one.yaml": True, "two.yaml": False,
+    }  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    empty = CliRunner().invoke(check, [str(tmp_path / "empty")])
+    assert (empty.exit_code, "holds no file that ends in .yaml" in empty.output) == (2, True)
+
+
 def test_an_example_of_an_environment_is_not_found_by_the_name_it_would_have(tmp_path: Path) -> None:
     (tmp_path / "staging.example.yaml").write_text("environment: staging\n")
     with pytest.raises(Usage, match=r"staging.example.yaml is an example; copy it to staging.yaml"):

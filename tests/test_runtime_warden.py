@@ -117,6 +117,28 @@ def test_a_stop_from_another_folder_reaches_the_drills_that_run_on_this_machine(
     assert not list(tmp_path.glob("*/stops/*")) + list(here.glob("stops/*"))
 
 
+def test_a_stop_reaches_all_that_it_can_where_the_present_folder_cannot_be_written(
+    tmp_path: Path, home: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRILLS_HOME", raising=False)
+    (tmp_path / "file").write_text("no folder")
+    drill = laptop(tmp_path / "one", "waits", "a", home)
+    with drill.driven() as process:
+        waiting(drill)
+        with pytest.raises(SystemExit) as ended:
+            stop_drills("", "", (tmp_path / "file" / ".drills", drill.folder.parent))
+        assert process.wait(15) == 6
+    assert ended.value.code == 7
+    said = capsys.readouterr()
+    assert f"{tmp_path}/file/.drills: FAILED: " in said.err
+    assert f"{drill.folder.parent}: set; drills run there too" in said.out
+    assert f"lift it with `DRILLS_HOME={drill.folder.parent} drills stop --clear`" in said.out
+    monkeypatch.setenv("DRILLS_HOME", str(drill.folder.parent))
+    assert main(["stop", "--clear"]) == 0
+    assert list((drill.folder.parent / "stops").iterdir()) == []
+
+
 def test_a_stop_of_one_environment_says_what_to_do_where_nobody_knows_it_and_takes_its_own_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,7 +62,7 @@ def undo(
     if step and step not in state.progress:
         raise Usage(f"drill {folder.name} has no step {step!r}; it has {', '.join(state.progress)}")
     if state.plan.world and not _world_alive(state.plan):
-        click.echo("nothing is owed: the sandbox of this drill has ended, and all that was in it", err=True)
+        _said("nothing is owed: the sandbox of this drill has ended, and all that was in it", folder, output)
         return
     wanted = [one for one in state.progress.values() if not step or one.step.id == step]
     left = [one for one in wanted if one.left_alone]
@@ -70,7 +70,7 @@ def undo(
     if not state.owed() and not state.schedules.armed and not (force and left) and not begun:
         if left:
             click.echo(f"left alone: {', '.join(one.step.id for one in left)}; --force restores it", err=True)
-        click.echo("nothing is owed: there is nothing to take back", err=True)
+        _said("nothing is owed: there is nothing to take back", folder, output)
         return
     taken = [one for one in wanted if one.owed or (force and one.left_alone)]
     held = [one.step.id for one in taken if one.step.holds_authority]
@@ -84,11 +84,21 @@ def undo(
         click.echo(f"{one.step.id}: {_past(one)}; what is there now is shown before it is restored", err=True)
     say(folder, Told(Word.UNDO, person(), 0, step or "", accept_data_loss=accept_data_loss, force=force))
     if driven(folder):
-        click.echo(
-            f"drill {folder.name} is being driven and takes it back; `drills watch {folder.name}` shows it", err=True
-        )
+        told = f"drill {folder.name} is being driven and takes it back; `drills watch {folder.name}` shows it"
+        _said(told, folder, output)
         return
     _take_over(folder, output, takeover=takeover)
+
+
+def _said(told: str, folder: Path, output: str) -> None:
+    """Say why nothing is done here; as JSON, the drill as it stands is the one object on stdout."""
+    click.echo(told, err=True)
+    if output == "json":
+        from drills.cli.folders import read
+        from drills.cli.show import result_of
+        from drills.report import json
+
+        click.echo(json.render(result_of(read(folder))), nl=False)
 
 
 def _past(one: Progress) -> str:

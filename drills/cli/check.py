@@ -73,8 +73,9 @@ _as_json = click.option("--output", type=click.Choice(["text", "json"]), default
 def check(runbooks: tuple[str, ...], environment: str | None, output: str) -> None:
     """Check runbooks and environments: every problem, with file and line.
 
-    Without RUNBOOK all of runbooks/ and environments/ are checked. Exit code 5 when something is wrong. With --env also
-    warned of: steps behind the disaster that need the control plane of the region that is lost.
+    A RUNBOOK may be a folder too. Without it all of runbooks/ and environments/ are checked. Exit code 5 when something
+    is wrong. With --env also warned of: steps behind the disaster that need the control plane of the region that is
+    lost.
     """
     reports = _reports(runbooks, environment)
     _say(reports, output)
@@ -85,7 +86,10 @@ def check(runbooks: tuple[str, ...], environment: str | None, output: str) -> No
 def _reports(runbooks: tuple[str, ...], environment: str | None) -> list[Report]:
     from drills.runbook import find
 
-    paths = [_file(name) for name in runbooks] or [*find.files(find.RUNBOOKS), *find.files(find.ENVIRONMENTS)]
+    paths = [path for name in runbooks for path in _files(name)] or [
+        *find.files(find.RUNBOOKS),
+        *find.files(find.ENVIRONMENTS),
+    ]
     world, reports = None, list[Report]()
     if environment is not None:
         reports.append(_environment(path := find.environment_path(environment)))
@@ -96,6 +100,17 @@ def _reports(runbooks: tuple[str, ...], environment: str | None) -> list[Report]
     done = {report.file for report in reports}
     reports.extend(_check(path, world) for path in paths if str(path) not in done)
     return reports
+
+
+def _files(name: str) -> list[Path]:
+    """Find what is to be checked by a name: one file, or all that a folder holds."""
+    from drills.runbook import find
+
+    if not (folder := Path(name)).is_dir() or not name:
+        return [_file(name)]
+    if found := find.files(folder):
+        return found
+    raise Usage(f"{folder}/ holds no file that ends in .yaml or .yml; check the path")
 
 
 def _file(name: str) -> Path:

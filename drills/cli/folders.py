@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drills.errors import JournalError, Unbegun, Usage
+from drills.errors import JournalError, Unbegun, Unreadable, Usage
 from drills.runtime.folder import JOURNAL, home
+from drills.timeline import stored
 
 if TYPE_CHECKING:
     from drills.engine.state import State
@@ -116,7 +117,7 @@ def read(folder: Path) -> Drill:
         with journal.Journal.open(folder) as one:
             events, head = one.read(), one.head
         state = fold(journal.pinned_plan(events), events)
-    except Unbegun:
+    except (Unbegun, Unreadable):
         raise
     except UNFIT as error:
         raise damaged(folder / JOURNAL, error) from error
@@ -126,6 +127,8 @@ def read(folder: Path) -> Drill:
 def damaged(file: Path, error: Exception) -> JournalError:
     """Say what is wrong with a journal: the file, the event, the reason."""
     reason = str(error) if isinstance(error, JournalError | sqlite3.Error) else f"its events do not fit ({error!r})"
+    if isinstance(error, Unreadable):
+        return error
     if isinstance(error, JournalError) and "event" in reason and str(file) in reason:
         return error
     reason = reason.removeprefix(f"{file}: ").partition(" with text ")[0]  # SQLite would quote the whole line
@@ -138,26 +141,22 @@ def _readable(file: Path) -> int:
     """Count the events from the first one on that come out of the file."""
     count = 0
     try:
-        with closing(_reading(file)) as db:
+        with closing(stored.opened(file)) as db:
             for _ in db.execute("select seq, line from events order by seq"):
                 count += 1
-    except (sqlite3.Error, UnicodeError):
+    except (sqlite3.Error, UnicodeError, JournalError):
         pass
     return count
-
-
-def _reading(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
 
 
 def _opened_ns(folder: Path) -> int:
     """Give the moment of the first event; of a journal that cannot be read, the file's own."""
     try:
-        with closing(_reading(folder / JOURNAL)) as db:
+        with closing(stored.opened(folder / JOURNAL)) as db:
             row = db.execute("select json_extract(line, '$.at.utc_ns') from events where seq = 1").fetchone()
         if row is not None and isinstance(row[0], int):
             return row[0]
-    except (sqlite3.Error, UnicodeError):
+    except (sqlite3.Error, UnicodeError, JournalError):
         pass
     try:
         return (folder / JOURNAL).stat().st_mtime_ns
@@ -180,7 +179,7 @@ def ends(folder: Path) -> Ends | None:
 
     file = folder / JOURNAL
     try:
-        with closing(_reading(file)) as db:
+        with closing(stored.opened(file)) as db:
             rows = db.execute("select seq, line, link from events order by seq").fetchall()
             over = db.execute(
                 "select json_extract(line, '$.kind') = 'Finished' from events order by seq desc limit 1"

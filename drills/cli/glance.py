@@ -9,7 +9,7 @@ from typing import Any
 from drills.cli import folders
 from drills.cli.fitting import say
 from drills.durations import show
-from drills.errors import JournalError, Unbegun
+from drills.errors import JournalError, Unbegun, Unreadable
 from drills.runtime.folder import home
 
 
@@ -75,7 +75,8 @@ def standing_of(folder: Path) -> dict[str, Any]:
         why = "nothing was written yet" if folders.driven(folder) else str(error)
         return {"drill": folder.name, "status": "empty", "error": why}
     except JournalError as error:
-        return {"drill": folder.name, "status": "damaged", "error": str(error)}
+        status = "unreadable" if isinstance(error, Unreadable) else "damaged"
+        return {"drill": folder.name, "status": status, "error": str(error)}
     state = drill.state
     now = SystemClock().now() if drill.driven else state.finished_at or state.last
     assert now is not None  # noqa: S101 - a drill that could be read has an event
@@ -109,7 +110,7 @@ def standing_of(folder: Path) -> dict[str, Any]:
 
 def line(fact: dict[str, Any]) -> str:
     """Say those facts in one line."""
-    if fact["status"] in ("empty", "damaged"):
+    if fact["status"] in ("empty", "damaged", "unreadable"):
         return f"{fact['drill']}  {fact['status'].upper()}: {fact['error']}"
     words = [f"{fact['drill']}  {fact['status']}"]
     if fact["phase"] not in ("over", fact["status"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 USAGE = 2
+_TOLD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""What a file system says to a path that is wrong or is not ours: no fault of the program, whoever asked for it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +43,9 @@ def _guarded(words: list[str]) -> int:
         return BROKEN_PIPE
     except OSError as error:
         if not _lost(error):
-            raise
+            if error.errno not in _TOLD or error.filename is None:
+                raise
+            _say(f"drills: {error.filename}: {error.strerror}; check the path and its rights")
         answer = USAGE
     except SystemExit as end:
         answer = end.code

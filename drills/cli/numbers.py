@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drills.cli import folders
-from drills.errors import JournalError, Unbegun, Usage
+from drills.errors import JournalError, Unbegun, Unreadable, Usage
 from drills.report import paint
 from drills.runtime.folder import home
 from drills.runtime.journal import UNBEGUN
@@ -62,7 +62,8 @@ def verify(drill: str | None, output: str) -> int:
     except Unbegun as error:
         found = verifying.unread(folder.resolve().name, str(error), ok=None)
     except JournalError as error:
-        found = verifying.unread(folder.resolve().name, str(error), ok=False)
+        ok = None if isinstance(error, Unreadable) else False
+        found = verifying.unread(folder.resolve().name, str(error), ok=ok)
     else:
         found = verifying.verify(folder, read.events, read.state, read.head)
     if output == "json":

@@ -12,7 +12,7 @@ from drills.cli import folders, glance
 from drills.clock import SystemClock
 from drills.engine import decide
 from drills.engine.progress import Phase
-from drills.errors import Usage
+from drills.errors import Unreadable, Usage
 from drills.report import figures, paint, standing
 from drills.runtime import journal
 from drills.runtime.folder import home
@@ -129,6 +129,7 @@ def _listed(folder: Path) -> dict[str, Any]:
         fact |= {"status": word, "exit_code": code, "elapsed_s": last_at.since(first.at)}
     except folders.UNFIT as error:
         fact["error"] = str(folders.damaged(folder / journal.FILE, error))
+        fact["status"] = "unreadable" if isinstance(error, Unreadable) else "damaged"
     return fact
 
 

@@ -77,12 +77,11 @@ def stop_drills(environment: str, why: str, homes: tuple[Path, ...]) -> None:
     from drills.runtime.inbox import person
 
     running = _driven(homes)
-    _, *others = homes
+    here, *others = homes
     driven = [folder for found in running.values() for folder in found]  # once they see the flag they end
     name = _named(environment, driven)
     halt = Halt(person(), SystemClock().now().iso(), why, name)
-    stops.raise_here(halt)
-    click.echo(f"{_what(name)}: set on this machine; drills that run here turn back now")
+    whole = _raised_in(here, halt, f"{_what(name)}: set on this machine; drills that run here turn back now")
     reached = [one for one in others if running[one] and _raised_in(one, halt)]
     click.echo("on this machine it reaches:\n" + "\n".join(_reach(name, running)))
     if not find.ENVIRONMENTS.is_dir():
@@ -92,8 +91,13 @@ def stop_drills(environment: str, why: str, homes: tuple[Path, ...]) -> None:
 
     accounts = Accounts()
     places = _distinct((*_places(environment), *_running(name, driven)))
-    stops.raise_here(Halt(halt.by, halt.at, why, name, places, tuple(map(str, reached))))
+    for keeper in [here] if whole else reached[:1]:  # it knows where else the flag stands, for whoever lifts it
+        stops.raise_here(Halt(halt.by, halt.at, why, name, places, tuple(map(str, reached))), keeper)
+        if not whole:
+            click.echo(f"lift it with `DRILLS_HOME={keeper} drills stop --clear`")
     _each(places, lambda place: _raised(accounts, place, halt))
+    if not whole or len(reached) < sum(1 for one in others if running[one]):
+        raise SystemExit(INCOMPLETE)
 
 
 def _driven(homes: Iterable[Path]) -> dict[Path, list[Path]]:
@@ -131,8 +135,8 @@ def _drills(home: Path) -> list[Path]:
         return []
 
 
-def _raised_in(home: Path, halt: Halt) -> bool:
-    """Set the flag beside the drills that another folder of this machine keeps, and say so."""
+def _raised_in(home: Path, halt: Halt, told: str = "") -> bool:
+    """Set the flag beside the drills that a folder of this machine keeps, and say so; what fails keeps nothing else."""
     from drills.runtime import stops
 
     try:
@@ -140,7 +144,7 @@ def _raised_in(home: Path, halt: Halt) -> bool:
     except DrillsError as error:
         click.echo(f"  {home}: FAILED: {error}", err=True)
         return False
-    click.echo(f"  {home}: set; drills run there too")
+    click.echo(told or f"  {home}: set; drills run there too")
     return True
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from drills.errors import JournalError
+from drills.timeline import stored
 from drills.timeline.codec import load
 from drills.timeline.samples import (
     UNKNOWN,
@@ -103,9 +104,7 @@ def reading(file: Path) -> Generator[sqlite3.Connection]:
         raise JournalError(f"{file}: there is no such evidence file")
     connection = None
     try:
-        connection = sqlite3.connect(
-            f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S, isolation_level=None
-        )
+        connection = stored.opened(file, WAIT_S)
         connection.execute("BEGIN")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != FORMAT:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from drills import __version__
 from drills.engine.state import fold
-from drills.errors import JournalError
+from drills.errors import JournalError, Unreadable
 from drills.observe.store import seal
 from drills.report import judging
 from drills.report.rules import rules
@@ -153,6 +153,8 @@ def _sealed(name: str, said: ev.Sealed, *, may_grow: bool) -> Check:
         return Check(name, ok=False, detail=f"{said.file} is missing; it was sealed with {said.rows:,} rows")
     try:
         found = seal(Path(said.file))
+    except Unreadable as error:
+        return Check(name, ok=None, detail=str(error))
     except UNFIT as error:
         return Check(name, ok=False, detail=f"{said.file} cannot be read: {error}")
     if may_grow and found.rows > said.rows:
@@ -186,6 +188,9 @@ def _claims(events: Sequence[ev.Event], state: State) -> Iterator[Check]:
         return
     try:
         found = _recomputed(events[: ends[-1]], state, claimed)
+    except Unreadable as error:
+        yield Check("claims", ok=None, detail=f"cannot be recomputed: {error}")
+        return
     except UNFIT as error:
         yield Check("claims", ok=False, detail=f"cannot be recomputed: {error}")
         return

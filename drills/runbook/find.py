@@ -122,7 +122,10 @@ def files(folder: Path) -> list[Path]:
     """Give the YAML files of ``folder``, sorted; none when it is not there."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS and path.is_file())[:MOST_FILES]
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS and path.is_file())[:MOST_FILES]
+    except OSError as error:
+        raise Usage(f"{folder}/ cannot be read: {error.strerror}; check its rights") from error
 
 
 def _path(name: str, folder: Path, what: str) -> Path:

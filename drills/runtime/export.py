@@ -17,6 +17,7 @@ from typing import Final
 from drills.errors import JournalError, Usage
 from drills.runtime.folder import JOURNAL, home
 from drills.runtime.journal import Journal
+from drills.timeline import stored
 
 FACTS: Final = "drill.json"
 MOST_BYTES: Final = 512 * 1024 * 1024
@@ -41,7 +42,7 @@ def export(folder: Path, target: Path) -> int:
         copy = Path(temporary) / JOURNAL
         try:
             with (
-                closing(sqlite3.connect(f"file:{folder / JOURNAL}?mode=ro", uri=True, timeout=5)) as source,
+                closing(stored.opened(folder / JOURNAL)) as source,
                 closing(sqlite3.connect(copy)) as into,
             ):
                 source.backup(into)

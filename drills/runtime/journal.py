@@ -14,7 +14,7 @@ from drills.engine.plan import Plan
 from drills.engine.state import State
 from drills.errors import JournalError, Unbegun
 from drills.runtime.folder import JOURNAL as FILE
-from drills.timeline import chain, codec
+from drills.timeline import chain, codec, stored
 from drills.timeline.events import Event, Opened
 
 if TYPE_CHECKING:
@@ -56,8 +56,10 @@ class Journal:
         """Open an existing journal for reading only."""
         if not (folder / FILE).is_file():
             raise JournalError(f"{folder} holds no drill (no {FILE})")
-        db = sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, timeout=5, isolation_level=None)
-        return cls(folder, db, None)
+        try:
+            return cls(folder, stored.opened(folder / FILE), None)
+        except sqlite3.Error as error:
+            raise JournalError(f"{folder / FILE}: {error}") from error
 
     @classmethod
     def _locked(cls, folder: Path, *statements: str) -> Self:

@@ -59,8 +59,8 @@ def raise_here(halt: Halt, folder: Path | None = None) -> None:
 def clear_here(environment: str, folder: Path | None = None) -> bool:
     """Take the flag away; False when there was none."""
     path = _file(environment, folder)
-    there = path.exists()
     try:
+        there = path.exists()
         path.unlink(missing_ok=True)
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}; the flag still stands on this machine") from error
