@@ -15,10 +15,12 @@ from report_drills import CLAIMS, ESCAPES, claiming, failover, simulate, states
 
 from drills.engine.plan import Finally, Mode, Objective, Plan
 from drills.measure.evidence import Bracket
-from drills.report import figures, markdown, paint, switch, text
+from drills.report import content, figures, markdown, paint, switch, text
 from drills.report import json as json_report
 from drills.report.blocks import Command, Line, Part, Table, Words
+from drills.report.printable import harmless
 from drills.report.result import DrillResult, Source, summarize
+from drills.report.telling import line
 from drills.testing import Script, plan, step
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts, Json
@@ -406,3 +408,28 @@ def test_writes_are_to_stop_at_the_first_fence_and_authority_moves_with_the_prom
     assert (switch.stopping(state, "another"), switch.moved(state, "another")) == (None, None)
     refused = states(simulate(failover(), Script(refuses=frozenset({"promote"}))))
     assert switch.moved(refused, clock) is None
+
+
+STEERS = "\x1b]0;owned\x07\x1b[2J\x9b31m\rover\u202e"
+
+
+def test_what_others_wrote_does_not_steer_the_terminal_in_any_form() -> None:
+    warnings: list[Json] = [f"the server said {STEERS}"]
+    claims = Facts(**{**CLAIMS, "warnings": warnings, "write_rate": STEERS})
+    events = claiming(simulate(failover(title=STEERS)), claims, "unproven", 3)
+    seen = summarize(events, states(events), source=Source("drills/orders-1"))
+    parts = content.parts(seen)
+    live = [line(event, states(events[: event.seq])) or "" for event in events]
+    for form in (text.render(seen), markdown.render(seen), "\n".join(live), ESCAPES.sub("", paint.ansi(parts))):
+        assert not set("\x1b\x07\x9b\r\u202e") & set(form)
+        assert "x1b]0;owned".replace("]", "") in form.replace("\\", "").replace("]", "")
+
+
+@given(st.text())
+def test_text_made_harmless_keeps_every_character_that_shows_and_none_that_steers(given: str) -> None:
+    made = harmless(given)
+    assert all(ord(one) >= 0x20 or one in "\t\n" for one in made)
+    assert not any(0x7F <= ord(one) < 0xA0 for one in made)
+    assert harmless(made) == made
+    if given.isprintable():
+        assert made == given

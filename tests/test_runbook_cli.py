@@ -345,7 +345,9 @@ def test_every_mistake_of_an_objective_is_told_at_once_and_each_in_one_sentence(
     ]
 
 
-def test_a_folder_is_checked_whole_and_an_empty_one_is_no_success(tmp_path: Path) -> None:
+def test_a_folder_is_checked_whole_and_an_empty_one_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = "runbook: NAME\ntitle: t\nsteps:\n- {id: a, action: flow.nothing, at: to}\n"
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(text.replace("NAME", name).replace("two", "two\nower: me"))
@@ -357,6 +359,10 @@ def test_a_folder_is_checked_whole_and_an_empty_one_is_no_success(tmp_path: Path
     (tmp_path / "empty").mkdir()
     empty = CliRunner().invoke(check, [str(tmp_path / "empty")])
     assert (empty.exit_code, "holds no file that ends in .yaml" in empty.output) == (2, True)
+    monkeypatch.chdir(tmp_path / "empty")
+    nothing = CliRunner().invoke(check, ["--output", "json"])
+    assert (nothing.exit_code, nothing.stdout) == (2, "")
+    assert "nothing to check: there is no runbook in runbooks/" in nothing.stderr
 
 
 def test_an_example_of_an_environment_is_not_found_by_the_name_it_would_have(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import click
 
 from drills.cli.fitting import say
 from drills.errors import DrillsError, Invalid, Problem, Usage
+from drills.report.printable import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def told(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except DrillsError as error:
-            click.echo(f"drills: {error}", err=True)
+            click.echo(f"drills: {harmless(str(error))}", err=True)
             raise click.exceptions.Exit(error.exit_code) from error
 
     return wrapped
@@ -97,6 +98,11 @@ def _reports(runbooks: tuple[str, ...], environment: str | None) -> list[Report]
             from drills.runbook.load import load_environment
 
             world = load_environment(path)
+    if not paths and not reports:  # a pipeline in the wrong folder must not be told that all is well
+        raise Usage(
+            f"nothing to check: there is no runbook in {find.RUNBOOKS}/ and no environment in {find.ENVIRONMENTS}/ of "
+            f"{Path.cwd()}; go to where they are, or name a file or a folder"
+        )
     done = {report.file for report in reports}
     reports.extend(_check(path, world) for path in paths if str(path) not in done)
     return reports
@@ -163,8 +169,6 @@ def _say(reports: Sequence[Report], output: str) -> None:
         ok = not any(report.problems for report in reports)
         click.echo(json.dumps({"ok": ok, "files": [report.json() for report in reports]}, indent=2))
         return
-    if not reports:
-        say("nothing to check: there are no runbooks/ and no environments/ here")
     for report in reports:
         for one in report.problems:
             say(str(one))

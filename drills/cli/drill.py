@@ -239,6 +239,7 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     from drills.engine.compile import allow
     from drills.engine.gates.table import refuse
     from drills.report.gate_answers import told
+    from drills.report.printable import harmless
     from drills.runtime.folder import home
 
     book, place = wish.files()
@@ -251,7 +252,7 @@ def _for_real(wish: Wish, mode: Mode, meant: Meant, *, detach: bool, output: str
     compiled = by_people(compiled) if meant.observe_only else compiled
     answers = asked(compiled, takeover=meant.takeover)
     for line in told(answers):
-        click.echo(line, err=True)
+        click.echo(harmless(line), err=True)
     refuse(answers, mode)
     if not meant.observe_only:
         confirmed(place.model.environment, meant.confirm, compiled, asks=at_a_terminal())

@@ -6,6 +6,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from drills.report.printable import harmless
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,7 @@ def say(text: str, hang: int = 2, *, prose: bool = False) -> None:
 
     ``prose``: lines that stand at the margin are paragraphs, and are filled anew.
     """
+    text = harmless(text)
     lines = f"{fitted(text, hang, prose=prose) if sys.stdout.isatty() else text}\n"
     try:
         sys.stdout.write(lines)

@@ -102,8 +102,10 @@ def _flushed(code: int) -> int:
 def _say(text: str) -> None:
     from contextlib import suppress
 
+    from drills.report.printable import harmless
+
     with suppress(OSError):
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{harmless(text)}\n")
 
 
 def _lost(error: OSError) -> bool:

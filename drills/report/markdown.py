@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from drills.report import content
 from drills.report.blocks import Command, Line, Table
+from drills.report.printable import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ def _block(body: Body, *, heading: bool) -> str:
 
 def _text(text: str) -> str:
     """Escape what Markdown would take as its own, but leave what stands in backticks."""
-    pieces = " ".join(text.split()).split("`")
+    pieces = harmless(" ".join(text.split())).split("`")
     if len(pieces) % 2 == 0:
         return _SPECIAL.sub(r"\\\1", "'".join(pieces))
     escaped = (

@@ -10,7 +10,8 @@ import textwrap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
-from drills.report.blocks import Command, Line, Table, Tone, Words
+from drills.report.blocks import Command, Line, Part, Table, Tone, Words
+from drills.report.printable import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from drills.report.blocks import Body, Cell, Part
+    from drills.report.blocks import Body, Cell
 
 NARROWEST_LAST = 24
 """A last column with less room than this goes under its row."""
@@ -134,13 +135,31 @@ class Guarded(io.TextIOBase):
         return self._stream.fileno()
 
 
+def _harmless(part: Part) -> Part:
+    """Take from a part what would steer the terminal: much of it was written by others."""
+
+    def cell(one: Cell) -> Cell:
+        return Words(harmless(one.text), one.tone) if isinstance(one, Words) else harmless(one)
+
+    def body(one: Body) -> Body:
+        match one:
+            case Line(text=text):
+                return replace(one, text=cell(text))
+            case Command(lines=lines):
+                return Command(tuple(map(harmless, lines)))
+            case Table(rows=rows):
+                return replace(one, rows=tuple(tuple(map(cell, row)) for row in rows))
+
+    return Part(part.title, tuple(map(body, part.body)))
+
+
 # -- plain -------------------------------------------------------------------------------------------------
 
 
 def plain(parts: Sequence[Part], columns: int = 80) -> str:
     """Write parts as lines of at most ``columns`` characters (commands are never broken)."""
     lines: list[str] = []
-    for part in parts:
+    for part in map(_harmless, parts):
         if lines:
             lines.append("")
         indent = 2 if part.title else 0
@@ -242,7 +261,7 @@ def paint(console: Console, parts: Sequence[Part]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    for place, part in enumerate(parts):
+    for place, part in enumerate(map(_harmless, parts)):
         if place:
             console.print()
         if part.title:

@@ -17,6 +17,7 @@ from drills.engine import decide
 from drills.engine.plan import Mode, Section
 from drills.engine.progress import TERMINAL, Status
 from drills.report import figures, paint, standing, telling
+from drills.report.printable import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,7 +112,7 @@ class Screen:
     def _wants(self, room: int) -> list[Text]:
         """Say what waits for a person in lines as they stand on the screen; of too many the last says how to answer."""
         console = self._live.console
-        texts = (Text(text, style="bold yellow") for text in _wants(self._state))
+        texts = (Text(harmless(text), style="bold yellow") for text in _wants(self._state))
         lines = [line for text in texts for line in text.wrap(console, console.width, overflow="fold")]
         room = max(4, room)
         if len(lines) <= room:

@@ -11,6 +11,7 @@ from drills.engine import people
 from drills.engine.plan import Mode
 from drills.engine.progress import HOLD
 from drills.report import figures
+from drills.report.printable import harmless
 from drills.timeline import events as ev
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ANSWERS = (ev.Word.APPROVE, ev.Word.REJECT, ev.Word.NOT_APPLICABLE)
 def line(event: ev.Event, state: State) -> str | None:
     """Write one event as ``12:01:05 +3.2s step promote: done (0.8s)`` (UTC); None when it is not worth telling."""
     text = tell(event.body, event.at, state)
-    return None if text is None else f"{stamp(event.at, state.opened)} {text}"
+    return None if text is None else f"{stamp(event.at, state.opened)} {harmless(text)}"
 
 
 def stamp(at: Stamp, opened: Stamp | None) -> str:
