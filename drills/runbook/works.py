@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+import msgspec
 from pydantic import ValidationError
 
 from drills import catalog
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from drills.services.spec import Spec
     from drills.timeline.facts import Json
 
+KEPT: Final = 1024
+"""So many works are kept as they were read: a step is checked, planned and begun with the same fields."""
 _CHANGE = (Kind.ACTION, Kind.FAULT)
+_OPEN: Final = b"${"
 _SECRET_NAMES = frozenset({"dsn", "password", "secret", "token"})
 
 
@@ -88,6 +92,12 @@ def check_fields(
     Unknown and missing fields are errors at once. Gives what the work declares with these fields: all of it when
     the whole model fits, else as far as the fields that are known say.
     """
+    written = _written(given)
+    if written is not None and _OPEN not in written:
+        try:
+            return _declared(found, written)
+        except ValidationError:
+            pass  # what is wrong is told below, where it stands
     _check_written_out(found, given, where, problems)
     known = bind(dict(given), scope)
     finished = cast("dict[str, Node]", finish(known))
@@ -103,9 +113,34 @@ def check_fields(
         wrong = {one["loc"][0] for one in error.errors(include_url=False) if one["loc"]}
         made = _as_far_as_known(found.work, {name: value for name, value in finished.items() if name not in wrong})
         return traits(found.kind, found.work, made)
+    return _told(found, made)
+
+
+def _told(found: Traits, made: Spec) -> Traits:
+    """Give what a work declares with all its fields known."""
     told = traits(found.kind, found.work, made) if found.work.varies else found
     ends = made.self_expiry() if found.kind in _CHANGE and isinstance(made, Expiring) else None
     return told if ends is None else told._replace(expires_s=ends.total_seconds())
+
+
+@lru_cache(KEPT)
+def _declared(found: Traits, written: bytes) -> Traits:
+    """Give what a work declares with the fields that stand in this JSON; pydantic's error when they do not fit."""
+    return _told(found, _made(found.work, written))
+
+
+@lru_cache(KEPT)
+def _made(work: type[Spec], written: bytes) -> Spec:
+    """Make a work of the fields in this JSON; what is given out to act is a copy of it."""
+    return work.model_validate(msgspec.json.decode(written))
+
+
+def _written(fields: Mapping[str, Node]) -> bytes | None:
+    """Write fields as JSON, None when they cannot be (a number beyond 64 bits, half of a surrogate pair)."""
+    try:
+        return msgspec.json.encode({**fields})
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def declared(kind: Kind, name: str, given: Mapping[str, Json]) -> Traits:
@@ -124,8 +159,9 @@ def is_own(work: type[Spec] | None, where: Where, reference: Reference) -> bool:
 
 def build(work: type[Spec], params: Mapping[str, Json]) -> Spec:
     """Make the work of a step that is about to begin; ``Rejected`` when an output does not fit its field."""
+    written = _written(params)
     try:
-        return work.model_validate(dict(params))
+        return work.model_validate(dict(params)) if written is None else _made(work, written).model_copy()
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False)
         told = "; ".join(sentence(one, work, work.name) for one in wrong)
