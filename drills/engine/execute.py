@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from drills.engine import decide, drive
 from drills.engine.changing import Changes, Patience
@@ -177,10 +177,14 @@ class _Outputs(Mapping[str, Facts]):
 
 
 class Crew:
-    """Daemon threads that live as long as there is work: a stuck call can never keep the process from ending."""
+    """Daemon threads that live as long as there is work: a stuck call can never keep the process from ending.
 
-    def __init__(self, clock: Clock, most: int = 64) -> None:
+    ``after`` is called by each of them when it has ended a job, before it takes the next. It must not raise.
+    """
+
+    def __init__(self, clock: Clock, after: Callable[[], None], most: int = 64) -> None:
         self._clock = clock
+        self._after = after
         self._most = most
         self._idle = 0
         self._alive = 0
@@ -203,6 +207,7 @@ class Crew:
         while True:
             with self._lock:
                 self._idle += 1
+            self._after()
             job = self._jobs.get()
             with self._lock:
                 self._idle -= 1
@@ -222,16 +227,22 @@ class Means:
     warden: Warden = field(default_factory=NoWarden)
 
 
-class Workshop:
-    """Carries out acts for one drill. ``post`` is called from worker threads."""
+LAST_WORDS: Final = (ev.Ended, ev.Undid, ev.UndoFailed, ev.Finished, drive.Prepared)
+"""A worker that posts one of these has no more to say in its job."""
 
-    def __init__(self, state: State, means: Means, post: Callable[[drive.Fact], None]) -> None:
+
+class Workshop:
+    """Carries out acts for one drill. ``post`` and, after each job, ``after`` are called from worker threads."""
+
+    def __init__(
+        self, state: State, means: Means, post: Callable[[drive.Fact], None], after: Callable[[], None]
+    ) -> None:
         self._state = state
         self.clock = means.clock
         self.warden = means.warden
         self._means = means
         self._post = post
-        self._crew = Crew(means.clock)
+        self._crew = Crew(means.clock, after)
         self._tokens: dict[str, Token] = {}
         self.deadman = DeadMan(state, means.accounts, means.clock, self.tell)
         self._changes = Changes(state.plan, self)

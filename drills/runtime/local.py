@@ -1,16 +1,22 @@
-"""Run a drill in this process: a journal on disk, worker threads, one loop."""
+"""Run a drill in this process: a journal on disk, worker threads, one loop.
+
+The loop has one driver at a time. A worker that has ended its job drives on by itself and goes on with what its own
+news has led to: a chain of steps changes threads nowhere. The main thread drives what nobody else does: words of
+people, signals, deadlines, and news from the middle of a job.
+"""
 
 from __future__ import annotations
 
 import gc
 import signal
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from drills.durations import measured
 from drills.engine import decide, drive
-from drills.engine.execute import Workshop
+from drills.engine.execute import LAST_WORDS, Workshop
 from drills.engine.state import State
 from drills.runtime.arrivals import Arrivals
 from drills.runtime.inbox import Inbox, person
@@ -48,7 +54,8 @@ class LocalRun:
     """Drives one drill from its journal until it is over, held or parked.
 
     ``listen`` is called after each turn with the events just written. ``interrupted`` is called on Ctrl-C and
-    answers with what the person (or the rule for no person) wants, None to go on. Neither may raise.
+    answers with what the person (or the rule for no person) wants, None to go on. Neither may raise; the first comes
+    from whichever thread drives, the second from the one that called ``run``.
     """
 
     def __init__(
@@ -70,9 +77,16 @@ class LocalRun:
         self._inbox: Inbox | None = None
         self._heard = 0
         """The last message that was taken out of the inbox, though it may stand on no timeline yet."""
-        self._workshop = Workshop(state, means, self._news.put)
+        self._workshop = Workshop(state, means, self._post, self._drive_on)
         self._signals = _told
         self._looked = means.clock.now()
+        self._drive = drive.drive(state)
+        self._turn = drive.Turn()
+        self._driving = threading.Lock()
+        """Held by whoever drives: the loop, the state and the journal are theirs alone."""
+        self._wanted = False
+        """The main thread wants to drive, so no worker begins to."""
+        self._fault: BaseException | None = None
 
     def run(self) -> State:
         """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
@@ -123,32 +137,76 @@ class LocalRun:
         return [drive.Fact(now, body) for body in told]
 
     def _loop(self) -> None:
-        loop = drive.drive(self.state)
-        turn = next(loop)
-        while True:
-            turn = self._turn(loop, turn)
-            self._journal.append(turn.events)
-            for act in turn.acts:
-                self._workshop.do(act)
-            self._workshop.begun()
-            if turn.events:
-                self._listen(turn.events, self.state)
-            if turn.last:
-                return
+        with self._driving:
+            self._carry_out(next(self._drive))  # begins nothing: no worker is there yet
+        while not self._turn.last:
+            self._idle(self._turn.wait_s)
+            self._wanted = True
+            with self._driving:
+                self._wanted = False
+                if self._fault is not None:
+                    raise self._fault
+                if not self._turn.last:
+                    self._send(self._heard_of())
 
-    def _turn(self, loop: Generator[drive.Turn, drive.News], turn: drive.Turn) -> drive.Turn:
-        facts = self._wait(turn.wait_s)
-        return loop.send(drive.News(self._means.clock.now(), tuple(facts)))
+    def _post(self, fact: drive.Fact) -> None:
+        """Take in news, from any thread; the last words of a job wait for ``_drive_on``, which follows at once."""
+        (self._news.leave if isinstance(fact.body, LAST_WORDS) else self._news.put)(fact)
 
-    def _wait(self, wait_s: float | None) -> list[drive.Fact]:
-        """Wait for news, a deadline, a message or a signal; at most one look's time when there is no deadline."""
+    def _drive_on(self) -> None:
+        """Drive, in a worker's thread, as long as there is news and nobody else drives; never raises."""
+        while self._news and not self._wanted and self._driving.acquire(blocking=False):
+            try:
+                if self._turn.last or self._fault is not None:
+                    break
+                with suppress(BaseException):  # it is kept, and the main thread raises it
+                    self._send(self._arrived())
+                if self._turn.last or self._fault is not None or self._due_soon():
+                    self._news.ring()
+            finally:
+                self._driving.release()
+        if self._news:
+            self._news.ring()
+
+    def _due_soon(self) -> bool:
+        """Say whether something is due before the main thread looks by itself."""
+        return self._turn.wait_s is not None and self._turn.wait_s < LOOK_EVERY_S
+
+    def _send(self, facts: Sequence[drive.Fact]) -> None:
+        """Give the loop its news and carry out the turn; a fault ends the driving, whoever drives."""
+        try:
+            self._carry_out(self._drive.send(drive.News(self._means.clock.now(), tuple(facts))))
+        except BaseException as fault:
+            self._fault = fault
+            raise
+
+    def _carry_out(self, turn: drive.Turn) -> None:
+        """Write what happened, and only then begin what follows from it."""
+        self._journal.append(turn.events)
+        for act in turn.acts:
+            self._workshop.do(act)
+        self._workshop.begun()
+        if turn.events:
+            self._listen(turn.events, self.state)
+        self._turn = turn
+
+    def _idle(self, wait_s: float | None) -> None:
+        """Let time pass until there is news, a deadline or a signal; at most one look's time."""
+        self._news.wait(LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s)))
+
+    def _arrived(self) -> list[drive.Fact]:
+        """Give the news; while several steps run, with what comes in a moment."""
         facts: list[drive.Fact] = []
-        limit = LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s))
-        fact = self._news.take(limit)
         together_s = TOGETHER_S if len(self.state.running) > 1 else 0.0
+        fact = self._news.take()
         while fact is not None:
             facts.append(fact)
             fact = self._news.take(together_s) if len(facts) < MOST_TOGETHER else None
+        return facts
+
+    def _heard_of(self) -> list[drive.Fact]:
+        """Give all that has come: news, messages, and what signals mean."""
+        facts = self._arrived()
         now = self._means.clock.now()
         if not facts or now.since(self._looked) >= LOOK_EVERY_S:
             self._looked = now
