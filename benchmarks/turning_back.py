@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from record import Bar, finish, tell
 
 from drills.clock import NS, SystemClock
@@ -232,7 +233,7 @@ def _too_late(_: Bench, home: Path, process: subprocess.Popen[bytes]) -> Stamp:
     del process
     opened = read_drill(home / "drill")[0][0].at
     late_ns = int(DEADLINE_S * NS)
-    return replace(opened, mono_ns=opened.mono_ns + late_ns, utc_ns=opened.utc_ns + late_ns)
+    return structs.replace(opened, mono_ns=opened.mono_ns + late_ns, utc_ns=opened.utc_ns + late_ns)
 
 
 def _stopped_elsewhere(bench: Bench, home: Path, process: subprocess.Popen[bytes]) -> Stamp:

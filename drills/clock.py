@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """A moment on one clock: UTC and monotonic nanoseconds, and the clock they were read from.
 
     ``mono_ns`` is comparable only between stamps with an equal ``clock`` (host and boot id); across clocks

@@ -14,9 +14,10 @@ Works are described by people in YAML, so the classes behind these protocols are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import msgspec
 
 from drills.aws.place import Place
 from drills.timeline.facts import Facts
@@ -90,8 +91,7 @@ class Evidence(StrEnum):
     """How far behind the survivor is: a prediction of what would be lost, never what was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """One look at the world.
 
     ``ok`` None means the look itself gave no answer: never a yes. ``final`` ends a wait at once (a terminal
@@ -101,14 +101,13 @@ class Observation:
 
     ok: bool | None
     detail: str
-    value: Facts = field(default_factory=Facts)
+    value: Facts = msgspec.field(default_factory=Facts)
     final: bool = False
     again_s: float | None = None
     happened_utc_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One thing a change would touch: its id, and its tags; None where it cannot be tagged."""
 
     id: str
@@ -213,8 +212,7 @@ class Reversible(Action, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class UndoCall:
+class UndoCall(msgspec.Struct, frozen=True):
     """One AWS call that takes a change back by itself: service and operation as boto3 names them, its parameters."""
 
     service: str
@@ -263,8 +261,7 @@ class Fault(Reversible, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(msgspec.Struct, frozen=True):
     """How an undo went: ``left_alone`` says what somebody else changed since and was therefore not touched."""
 
     detail: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
 
 from drills.errors import Invalid, Problem
 
@@ -35,8 +36,7 @@ def invalid(name: str, line: int, message: str) -> Invalid:
     return Invalid([Problem(name, line, message)])
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A mapping or list whose end has not come yet."""
 
     node: dict[str, Node] | list[Node]
@@ -47,15 +47,14 @@ class _Open:
     aliases_before: int
     key: str | None = None
     merging: bool = False
-    merges: list[tuple[Node, int]] = field(default_factory=list[tuple[Node, int]])
+    merges: list[tuple[Node, int]] = msgspec.field(default_factory=list[tuple[Node, int]])
 
     @property
     def wants_key(self) -> bool:
         return isinstance(self.node, dict) and self.key is None and not self.merging
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchored:
+class _Anchored(msgspec.Struct, frozen=True):
     """What an alias repeats, and how much it weighs when it is written out."""
 
     node: Node

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from drills.errors import Problem
 from drills.yamlbuild import MAX_BYTES, Builder, Node, invalid
@@ -18,14 +19,13 @@ _UNSEEN = re.compile("[\x85\u2028\u2029]")
 Where: TypeAlias = "tuple[str | int, ...]"
 
 
-@dataclass(frozen=True, slots=True)
-class Doc:
+class Doc(msgspec.Struct, frozen=True):
     """One YAML file: its name, its plain data, and where each node stands."""
 
     name: str
     data: Node
     _first: int
-    _lines: dict[int, dict[str | int, int]] = field(repr=False)
+    _lines: dict[int, dict[str | int, int]]
 
     def line(self, path: Where) -> int:
         """Give the line of the node at ``path`` (in a mapping, of its key); of the nearest parent if missing."""

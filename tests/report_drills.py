@@ -166,7 +166,7 @@ def keep(home: Path, name: str, events: Sequence[ev.Event]) -> Path:
 def shifted(events: Sequence[ev.Event], seconds: int) -> list[ev.Event]:
     """Give the same events, that much later."""
     ns = seconds * 1_000_000_000
-    return [altered(one, at=replace(one.at, utc_ns=one.at.utc_ns + ns, mono_ns=one.at.mono_ns + ns)) for one in events]
+    return [altered(one, at=altered(one.at, utc_ns=one.at.utc_ns + ns, mono_ns=one.at.mono_ns + ns)) for one in events]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

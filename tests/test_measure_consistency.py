@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from observe_world import Postgres, clock, mono, postgres_pair, wait_until
 
 from drills.cli.main import main
@@ -140,7 +141,7 @@ def kept(home: Path, files: dict[str, Path], struck: tuple[int, int]) -> None:
         journal.append(events)
         state = fold(pinned, events)
         end = finished(judged_claims(home / DRILL, state), state)
-        journal.append([ev.Event(len(events) + 1, replace(events[-1].at, mono_ns=mono()), end)])
+        journal.append([ev.Event(len(events) + 1, structs.replace(events[-1].at, mono_ns=mono()), end)])
 
 
 def drills(home: Path, *words: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from observe_world import SECRET, free_port, wait_until
 from stores_world import HttpStore, Key, drilling, http_sites, moment
 

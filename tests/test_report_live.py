@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pytest
+from msgspec import structs
 from report_drills import ESCAPES, failover, keep, simulate, states
 
 from drills.cli import glance
@@ -155,7 +156,7 @@ def settling(events: list[ev.Event], *since_s: float | None) -> list[ev.Event]:
 def test_the_clock_of_the_recovery_stands_while_the_service_settles_and_goes_on_when_it_flaps() -> None:
     events = simulate(failover())
     now = events[-1].at
-    later = replace(now, mono_ns=now.mono_ns + 60 * 10**9, utc_ns=now.utc_ns + 60 * 10**9)
+    later = structs.replace(now, mono_ns=now.mono_ns + 60 * 10**9, utc_ns=now.utc_ns + 60 * 10**9)
     begun = standing.disaster(states(settling(events)))
     assert begun is not None
     stands = standing.so_far(states(settling(events, 20.0)), later)

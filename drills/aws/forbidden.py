@@ -7,9 +7,10 @@ and may be deleted by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
 
 from drills.aws.readonly import READ_VERBS
 from drills.errors import Rejected
@@ -26,8 +27,7 @@ class Forbidden(Rejected):
     """A call that no drill makes; nothing was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One kind of call that is denied: service and operation as patterns, the reason, and when it applies.
 
     ``when`` looks at the parameters; a rule without it always applies. ``own`` names the parameter whose value, when

@@ -10,9 +10,10 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from drills.aws.classify import classify, error_code
 from drills.aws.identity import Lasting, lasting
@@ -32,8 +33,7 @@ PACKED: Final = frozenset({"PackedPolicyTooLarge", "PackedPolicyTooLargeExceptio
 _NAME: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """On what terms credentials are taken.
 
     ``sts_region``: where STS is asked (empty: the place's own region). ``needed``: the plan's permissions by place;
@@ -45,11 +45,10 @@ class Terms:
     sts_region: str = ""
     needed: Mapping[str, Needed] | None = None
     break_glass: str = ""
-    aloud: Callable[[str], None] = field(default=lambda _: None)
+    aloud: Callable[[str], None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """Who drills is at a place, how long that lasts, and how much it may do there."""
 
     arn: str

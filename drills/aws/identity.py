@@ -10,10 +10,11 @@ import base64
 import binascii
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from drills.clock import NS
 from drills.errors import Rejected
@@ -30,8 +31,7 @@ _DEEPEST: Final = 5
 _LARGEST: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Lasting:
+class Lasting(msgspec.Struct, frozen=True):
     """How long credentials can be had: past any moment (``until_ns`` None), until one (UTC, ns), or not known.
 
     ``renew`` is what a person does to get new ones, as a command where there is one.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from drills.aws.readonly import READ_VERBS
 
@@ -31,8 +32,7 @@ OWN: Final = (
 OWN_RESOURCE: Final = "arn:*:ssm:*:*:parameter/drills/*"
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
+class Needed(msgspec.Struct, frozen=True):
     """The IAM actions of one place: all its steps', and those that drills itself needs there."""
 
     actions: frozenset[str] = frozenset()
@@ -43,8 +43,7 @@ class Needed:
         return frozenset(one for one in self.actions if is_read(one))
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowed:
+class Narrowed(msgspec.Struct, frozen=True):
     """A session policy as text (empty: none fits), and in words what it does."""
 
     policy: str

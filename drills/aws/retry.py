@@ -8,8 +8,9 @@ is never repeated here: whether it happened has to be looked at first. Waits gro
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
 
 from drills.aws.classify import classify
 from drills.clock import Clock, Stamp, SystemClock
@@ -31,12 +32,11 @@ class Chance(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """Calls until it is answered, within bounds. ``first_s`` and ``most_s`` bound the wait before each repeat."""
 
-    clock: Clock = field(default_factory=SystemClock)
-    chance: Chance = field(default_factory=random.SystemRandom)
+    clock: Clock = msgspec.field(default_factory=SystemClock)
+    chance: Chance = msgspec.field(default_factory=random.SystemRandom)
     first_s: float = 0.2
     most_s: float = 10.0
 

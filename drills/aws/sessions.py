@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from drills import __version__
 from drills.aws.forbidden import refuse_forbidden

@@ -6,9 +6,11 @@ import os
 import sys
 import threading
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from drills import __version__
 from drills.clock import SystemClock
@@ -43,8 +45,7 @@ ALTERED = "the evidence is not what was sealed"
 """How the note begins that keeps a drill from being judged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
+class Show(msgspec.Struct, frozen=True):
     """How a running drill is shown: ``listen`` hears of events, ``interrupted`` answers a Ctrl-C.
 
     ``heed`` is told how to ask what has come that no question to a person may keep waiting.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from drills.errors import Problem
 from drills.runbook.environment import EnvironmentKind
@@ -27,24 +29,21 @@ if TYPE_CHECKING:
     from drills.yamldoc import Node, Where
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(msgspec.Struct, frozen=True):
     """From which site to which."""
 
     from_site: str
     to_site: str
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """The names that are known, and those that only a booted sandbox will tell."""
 
     values: Mapping[str, Json]
     later: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class BoundWork:
+class BoundWork(msgspec.Struct, frozen=True):
     """The fields of one work, bound; what the work declares with them; and the probe that follows it, if any."""
 
     params: Facts

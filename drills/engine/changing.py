@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from drills.durations import show
 from drills.errors import Busy, DrillsError, Partly, Rejected, Unanswered
@@ -34,8 +35,7 @@ IN_FLIGHT_S = 60.0
 """How long an undo waits for the change it takes back, when that still hangs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """How often and how long a call is repeated; ``silence``: also when nobody answered. Seconds."""
 
     attempts: int

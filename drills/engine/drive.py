@@ -6,7 +6,6 @@ transaction, and only then begins the acts; what the acts bring comes back as th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -101,12 +100,11 @@ Act: TypeAlias = (
 )
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """Events to be written in one transaction, the acts that follow, and how long to wait for news at most."""
 
-    events: list[ev.Event] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
+    events: list[ev.Event] = msgspec.field(default_factory=list)
+    acts: list[Act] = msgspec.field(default_factory=list)
     wait_s: float | None = None
     last: bool = False
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
 
 from drills.engine import decide, drive
 from drills.engine.changing import Changes, Patience
@@ -214,8 +215,7 @@ class Crew:
             job()
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(msgspec.Struct, frozen=True):
     """What acts are carried out with."""
 
     accounts: Accounts
@@ -224,7 +224,7 @@ class Means:
     load: Callable[[Kind, str], Any]
     observers: Observers
     conclude: Callable[[State], ev.Finished]
-    warden: Warden = field(default_factory=NoWarden)
+    warden: Warden = msgspec.field(default_factory=NoWarden)
 
 
 LAST_WORDS: Final = (ev.Ended, ev.Undid, ev.UndoFailed, ev.Finished, drive.Prepared)

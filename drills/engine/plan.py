@@ -126,8 +126,7 @@ class Step(msgspec.Struct, frozen=True):
         return self.changes and self.one_way is None
 
 
-@dataclass(frozen=True, slots=True)
-class AvailabilityWatch:
+class AvailabilityWatch(msgspec.Struct, frozen=True):
     """One availability observer: what is asked, how often, and what counts as up and as restored. Seconds.
 
     ``url`` is http, https, ``tcp://host:port``, ``dns://name``, ``sql-read://`` or ``sql-write://`` with the
@@ -158,8 +157,7 @@ class AvailabilityWatch:
     by_address: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DataWatch:
+class DataWatch(msgspec.Struct, frozen=True):
     """One marker ledger: a writer on ``write`` (the old primary) and a reader on ``read`` (the survivor). Seconds.
 
     ``store`` is the kind of store; those in AWS also have the names of the places they are written and read at.
@@ -177,7 +175,7 @@ class DataWatch:
     every_write: bool = False
     write_at: str = ""
     read_at: str = ""
-    options: Options = field(default_factory=Options)
+    options: Options = msgspec.field(default_factory=Options)
     peak_per_s: float | None = None
 
     def references(self) -> tuple[str, ...]:
@@ -185,8 +183,7 @@ class DataWatch:
         return (self.write, self.read, *(header.value for header in self.options.headers))
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
+class Objective(msgspec.Struct, frozen=True):
     """Two marks and a target in seconds; ``seen_by`` narrows who judges it, ``joint`` makes one of several.
 
     What limits the ``downtime`` or the lost rows has no marks; the latter has ``most_rows`` and no ``target_s``.
@@ -203,17 +200,15 @@ class Objective:
     most_rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(msgspec.Struct, frozen=True):
     """What an environment lets a drill touch: what carries these tags, and what is allowed by its exact id."""
 
-    tags: Facts = field(default_factory=Facts)
+    tags: Facts = msgspec.field(default_factory=Facts)
     max_targets: int = 10
     allow: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeadMan:
+class DeadMan(msgspec.Struct, frozen=True):
     """After how many seconds of silence schedules take changes back; the role they act in, and their group."""
 
     after_s: float

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from drills.timeline.facts import Before, Facts, Receipt
 
@@ -50,14 +51,13 @@ class Stop(StrEnum):
     ABORTED = "aborted"
 
 
-@dataclass(slots=True)
-class Schedules:
+class Schedules(msgspec.Struct):
     """What the timeline tells of the dead man: by step, whose schedules stand, are deleted, have fired, stay owed."""
 
-    armed: dict[str, ev.Armed] = field(default_factory=dict[str, "ev.Armed"])
-    disarmed: set[str] = field(default_factory=set[str])
-    fired: set[str] = field(default_factory=set[str])
-    errors: dict[str, ev.DisarmFailed] = field(default_factory=dict[str, "ev.DisarmFailed"])
+    armed: dict[str, ev.Armed] = msgspec.field(default_factory=dict[str, "ev.Armed"])
+    disarmed: set[str] = msgspec.field(default_factory=set[str])
+    fired: set[str] = msgspec.field(default_factory=set[str])
+    errors: dict[str, ev.DisarmFailed] = msgspec.field(default_factory=dict[str, "ev.DisarmFailed"])
 
 
 HOLD = "@hold"
@@ -66,8 +66,7 @@ HOLD = "@hold"
 TERMINAL = frozenset({Status.DONE, Status.FAILED, Status.UNKNOWN, Status.SKIPPED, Status.DROPPED})
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """One step as the timeline tells it."""
 
     step: Step
@@ -80,7 +79,7 @@ class Progress:
     ended: Stamp | None = None
     before: Before | None = None
     receipt: Receipt | None = None
-    output: Facts = field(default_factory=Facts)
+    output: Facts = msgspec.field(default_factory=Facts)
     detail: str = ""
     denied: bool = False
     """A look has said no: what it waits for came after it had begun."""
@@ -96,7 +95,7 @@ class Progress:
     asked: bool = False
     said_yes: tuple[str, ...] = ()
     """Who has approved so far, where several must."""
-    shown: Facts = field(default_factory=Facts)
+    shown: Facts = msgspec.field(default_factory=Facts)
     renew: str = ""
     """It waits for credentials, and this is what a person does to get new ones."""
     undo_started: bool = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from drills.timeline.facts import Facts
 
@@ -12,8 +14,7 @@ if TYPE_CHECKING:
     from drills.runbook.environment import Environment
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """Open on ``days`` (0 is Monday) between two minutes of the day; past midnight where the end is not later."""
 
     days: tuple[int, ...]
@@ -22,8 +23,7 @@ class Window:
     zone: str
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(msgspec.Struct, frozen=True):
     """Closed from one moment to another, both by the clock on the wall of ``zone``; the end is no part of it."""
 
     begins: datetime
@@ -32,27 +32,24 @@ class Freeze:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeCalendar:
+class ChangeCalendar(msgspec.Struct, frozen=True):
     """SSM change calendars, all of which must be open, asked at a place."""
 
     names: tuple[str, ...]
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alarms:
+class Alarms(msgspec.Struct, frozen=True):
     """Alarms that must not be open; ``insufficient``: one without data does not refuse."""
 
     at: str
     names: tuple[str, ...] = ()
     prefix: str = ""
-    tags: Facts = field(default_factory=Facts)
+    tags: Facts = msgspec.field(default_factory=Facts)
     insufficient: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(msgspec.Struct, frozen=True):
     """A gate that a person has answered, about all steps or some."""
 
     gate: str

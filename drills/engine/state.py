@@ -7,9 +7,10 @@ fact that caused it. Work per event is bounded by the edges it touches (counters
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from drills.engine import people
 from drills.engine.plan import Mode, OnFailure, Plan, Section

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +25,7 @@ _FOREIGN: Final = re.compile(r"<[^<>]+>|^!\w+ |\{\{.*\}\}|^\{\w+\}$")
 """How other people mark what is to be filled in: ``<ACCOUNT>``, ``!Ref Name``, ``{{ name }}``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """A placeholder that nothing was given for: where it stands, and its name."""
 
     where: Where

@@ -164,7 +164,7 @@ class Keeper:
 
 def later(stamp: Stamp, seconds: float) -> Stamp:
     """Give the moment so many seconds after another on one clock."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     span = round(seconds * NS)
     return replace(stamp, utc_ns=stamp.utc_ns + span, mono_ns=stamp.mono_ns + span)

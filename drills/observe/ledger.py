@@ -7,9 +7,11 @@ after recovery); ``stores`` knows them all. PostgreSQL alone has a writer of its
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from drills.aws.place import Place
 from drills.errors import Refused
@@ -24,16 +26,14 @@ SEPARATOR = "~"
 """Between the parts of a marker's name: no drill, store or observer may carry it, and no URL has to quote it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """One HTTP header of a marker's request; ``value`` is mostly a secret, and then stands here as a reference."""
 
     name: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What only some stores know.
 
     ``prefix`` begins S3 keys. ``replicas`` of Redis must confirm a marker before it counts as acknowledged. HTTP:
@@ -47,14 +47,13 @@ class Options:
     served_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(msgspec.Struct, frozen=True):
     """One side of a ledger: ``address`` is a DSN, a URL, or the name of a table, bucket or queue in ``place``."""
 
     kind: StoreKind
     address: str
     place: Place | None = None
-    options: Options = field(default_factory=Options)
+    options: Options = msgspec.field(default_factory=Options)
 
     def revealed(self, secret: Callable[[str], str]) -> Spot:
         """Put what the references stand for in their place; the result belongs into no file."""
@@ -68,8 +67,7 @@ class Spot:
         return self.place
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One marker as it goes out. ``sent`` is ns of the writer's CLOCK_MONOTONIC."""
 
     drill: str
@@ -84,8 +82,7 @@ class Row:
         return SEPARATOR.join((self.drill, self.store, self.writer, str(self.seq)))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What one write was told. ``acked`` False: it surely did not happen; None: it may have. ``why`` if it failed."""
 
     acked: bool | None
@@ -93,8 +90,7 @@ class Answer:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """One marker that the survivor has; ``primary`` is its executor as the store says, empty if it cannot."""
 
     writer: str
@@ -102,8 +98,7 @@ class Found:
     primary: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """Which markers are wanted. ``known`` are all that were ever sent, for stores that are asked for each by name."""
 
     drill: str

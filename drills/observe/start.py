@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 import drills
 from drills.clock import SystemClock
 from drills.errors import JournalError, Refused
@@ -188,8 +190,8 @@ def _withheld(job: MarkerJob) -> tuple[MarkerJob, dict[str, str]]:
     headers: list[Header] = []
     for number, header in enumerate(spot.options.headers):
         held[f"{_HEADER}{number}"] = header.value
-        headers.append(replace(header, value=f"env:{_HEADER}{number}"))
-    return replace(job, write=f"env:{_DSN}", options=replace(job.options, headers=tuple(headers))), held
+        headers.append(structs.replace(header, value=f"env:{_HEADER}{number}"))
+    return replace(job, write=f"env:{_DSN}", options=structs.replace(job.options, headers=tuple(headers))), held
 
 
 def _start_of(pid: int) -> str:

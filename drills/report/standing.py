@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from drills.engine import decide
 from drills.engine.plan import Mode
@@ -97,7 +99,7 @@ def disaster(state: State) -> Stamp | None:
             return one.attempted
     if state.began is not None and state.opened is not None:
         ago = state.opened.utc_ns - state.began.earliest
-        return replace(state.opened, utc_ns=state.began.earliest, mono_ns=state.opened.mono_ns - ago)
+        return structs.replace(state.opened, utc_ns=state.began.earliest, mono_ns=state.opened.mono_ns - ago)
     return None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from drills.clock import NS
 from drills.engine import people

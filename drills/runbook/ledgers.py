@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
+import msgspec
 from pydantic import ConfigDict, Field, model_validator
 
 from drills.runbook.availability import ServedBy
@@ -74,8 +74,7 @@ def _one_store(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"required": [kind.value]} for kind in StoreKind]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """One text of a ledger that may hold names: where it stands in the ledger, and whether it may be a secret."""
 
     where: tuple[str, ...]
@@ -83,8 +82,7 @@ class Side:
     secret: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(msgspec.Struct, frozen=True):
     """The two sides of a ledger, and where the text of each stands."""
 
     write: Side

@@ -11,8 +11,9 @@ import gc
 import signal
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from drills.durations import measured
 from drills.engine import decide, drive
@@ -38,8 +39,7 @@ WORTH_TELLING_S = 1.0
 """A question after Ctrl-C that held the drill for so long stands on its timeline: its numbers hold that time."""
 
 
-@dataclass(slots=True)
-class Signals:
+class Signals(msgspec.Struct):
     """What the process was told by signals since the last look."""
 
     interrupted: int = 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from drills.runbook.world import SandboxValues
 from drills.sandbox.wire import SECRET
@@ -36,8 +37,7 @@ def real_and_simulated() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return REAL, SIMULATED
 
 
-@dataclass(frozen=True, slots=True)
-class SiteFacts:
+class SiteFacts(msgspec.Struct, frozen=True):
     """One site of a ready sandbox: its place, what was seeded there, and where it really answers."""
 
     name: str
@@ -55,8 +55,7 @@ class SiteFacts:
     """PostgreSQL itself, reachable whatever happens to the network: for the truth recorder only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Booted:
+class Booted(msgspec.Struct, frozen=True):
     """A ready sandbox. ``process`` names the world's process so that a reused pid is not mistaken for it."""
 
     endpoint_url: str
@@ -77,7 +76,7 @@ class Booted:
     ready_s: float
     real: tuple[str, ...] = REAL
     simulated: tuple[str, ...] = SIMULATED
-    pids: Mapping[str, int] = field(default_factory=dict[str, int])
+    pids: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
 
     def values(self) -> SandboxValues:
         """Give what the compiler of plans needs."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import structs
 
 from drills.sandbox.faults import FaultKind
 from drills.sandbox.lines import Lines
@@ -100,11 +102,11 @@ class Gateway:
             reply = call.refuse(self._stranger(call) if account is None else _WRONG_REGION)
             self.audit.add(call, account or "", reply.status)
             return reply
-        call = replace(call, account=account)
+        call = structs.replace(call, account=account)
         rule = self.faults.pick(call)
         reply = self._strike(call, rule) or self._answer(call, account, environ, body)
         if rule is not None and rule.kind is FaultKind.LOST_ANSWER:
-            reply = replace(reply, hang_up=True)
+            reply = structs.replace(reply, hang_up=True)
         self.audit.add(call, account, reply.status, rule.id if rule else "")
         return reply
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,8 +61,7 @@ class Unsigned(Exception):
     """The request carries no SigV4 credential scope."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """One HTTP answer."""
 
     status: int
@@ -75,8 +75,7 @@ class Reply:
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One AWS API call as it arrived, taken apart."""
 
     account: str | None
@@ -87,7 +86,7 @@ class Call:
     operation: str
     request: Request
     model: OperationModel | None = None
-    route: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    route: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
     @property
     def mutating(self) -> bool:

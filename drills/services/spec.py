@@ -5,11 +5,11 @@ A class docstring begins with an imperative sentence and ends with runnable YAML
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from drills import durations
@@ -45,8 +45,7 @@ Duration = Annotated[
 """A duration as people write it (``90s``, ``5m``), held as a ``timedelta``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(msgspec.Struct, frozen=True):
     """One thing wrong in the fields of a work: where below ``with:``, and a whole sentence with the repair."""
 
     where: Where
@@ -67,8 +66,7 @@ def refuse(title: str, wrong: Iterable[Wrong]) -> None:
         raise ValidationError.from_exception_data(title, found, hide_input=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
+class Follow(msgspec.Struct, frozen=True):
     """The probe that tells when a change has taken effect, and its fields: the engine makes it a step of its own."""
 
     uses: str

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from drills.timeline.events import Gated
 
 if TYPE_CHECKING:
@@ -18,12 +20,11 @@ if TYPE_CHECKING:
     from drills.work import Aws, Kind, Place, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What each step would touch: asked of AWS once, by whichever gate needs it first."""
 
-    _known: dict[str, tuple[Target, ...]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _known: dict[str, tuple[Target, ...]] = msgspec.field(default_factory=dict)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def of(self, step: str, ask: Callable[[], tuple[Target, ...]]) -> tuple[Target, ...]:
         """Give what ``ask`` answers, remembered for this step; an error is not remembered."""
