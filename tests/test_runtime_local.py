@@ -7,16 +7,18 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from runtime_drill import Drill, eventually, killed_at
 from terminal import CTRL_C, terminal
 
 from drills.cli import compose
 from drills.cli.target import target_lock
 from drills.clock import SystemClock
+from drills.engine.plan import Plan
 from drills.engine.progress import Status
 from drills.engine.state import State
 from drills.errors import Refused
@@ -27,7 +29,8 @@ from drills.runtime.journal import read_drill
 from drills.testing import plan, step
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
-from drills.work import Kind
+from drills.timeline.facts import Facts
+from drills.work import Kind, Place
 
 DONE = ["DO a", "DO b", "DO c"]
 UNDONE = ["DO a", "DO b", "UNDO b", "UNDO a"]
@@ -420,3 +423,46 @@ def test_what_many_threads_tell_is_heard_once_each_and_in_the_order_of_each() ->
         heard += () if found is None else (found,)
     assert news.take() is None
     assert all([n for one, n in heard if one == who] == list(range(500)) for who in range(4))
+
+
+# -- who drives --------------------------------------------------------------------------------------------
+
+
+def nothing_after_nothing(count: int) -> Plan:
+    """A chain of steps that each take no time."""
+    steps = [step(f"s{number}", Kind.PROBE, uses="flow.wait", params=Facts(**{"for": "0s"})) for number in range(count)]
+    chained = [replace(one, needs=(steps[at].id,)) for at, one in enumerate(steps[1:])]
+    return plan(steps[0], *chained, places=(Place("here", "123456789012", "us-east-1"),))
+
+
+def test_a_chain_of_steps_is_driven_by_the_worker_that_carries_it_out(tmp_path: Path) -> None:
+    """The main thread takes a turn now and then, when it looks for messages; no second worker is ever needed."""
+    drivers: list[int] = []
+
+    def listen(events: Sequence[ev.Event], _: State) -> None:
+        drivers.extend(threading.get_ident() for event in events if isinstance(event.body, ev.Ended))
+
+    chain = nothing_after_nothing(40)
+    folder = tmp_path / "drill"
+    show = compose.Show(listen, lambda _: None, lambda: None)
+    state = compose.open_drill(folder, chain, compose.recorded_accounts(folder, chain), show, outside=None)
+    assert [one.status for one in state.progress.values()] == [Status.DONE] * 40
+    assert len(drivers) == 40
+    assert len(set(drivers) - {threading.get_ident()}) == 1
+
+
+def test_a_fault_in_a_worker_that_drives_ends_the_drill_and_is_raised_where_it_was_run(tmp_path: Path) -> None:
+    me = threading.get_ident()
+
+    def listen(events: Sequence[ev.Event], _: State) -> None:
+        if threading.get_ident() != me and any(isinstance(event.body, ev.Ended) for event in events):
+            raise LookupError("of a worker")
+
+    chain = nothing_after_nothing(40)
+    folder = tmp_path / "drill"
+    show = compose.Show(listen, lambda _: None, lambda: None)
+    with pytest.raises(LookupError, match="of a worker"):
+        compose.open_drill(folder, chain, compose.recorded_accounts(folder, chain), show, outside=None)
+    _, state = read_drill(folder)
+    assert state.finished is None
+    assert any(one.started is None for one in state.progress.values())
