@@ -131,14 +131,14 @@ def _declared(found: Traits, written: bytes) -> Traits:
 
 @lru_cache(KEPT)
 def _made(work: type[Spec], written: bytes) -> Spec:
-    """Make a work of the fields in this JSON; what is given out to act is a copy of it."""
+    """Make a work of the fields in this JSON."""
     return work.model_validate(msgspec.json.decode(written))
 
 
 def _written(fields: Mapping[str, Node]) -> bytes | None:
     """Write fields as JSON, None when they cannot be (a number beyond 64 bits, half of a surrogate pair)."""
     try:
-        return msgspec.json.encode({**fields})
+        return msgspec.json.encode(dict(fields.items()))
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -161,7 +161,10 @@ def build(work: type[Spec], params: Mapping[str, Json]) -> Spec:
     """Make the work of a step that is about to begin; ``Rejected`` when an output does not fit its field."""
     written = _written(params)
     try:
-        return work.model_validate(dict(params)) if written is None else _made(work, written).model_copy()
+        if written is None:
+            return work.model_validate(dict(params))
+        made = _made(work, written)
+        return made.model_copy() if work.__private_attributes__ else made  # what it remembers is of one step alone
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_context=False)
         told = "; ".join(sentence(one, work, work.name) for one in wrong)

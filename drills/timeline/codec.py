@@ -23,7 +23,7 @@ _BODIES: dict[str, type[Body]] = {body.__name__: body for body in get_args(Body)
 
 def _write(value: object) -> object:
     if isinstance(value, Facts):
-        return dict(value)
+        return dict(value.items())
     message = f"{type(value).__name__} has no place on the timeline"
     raise NotImplementedError(message)
 

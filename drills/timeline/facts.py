@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -29,6 +29,10 @@ class Facts(Mapping[str, Json]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def items(self) -> ItemsView[str, Json]:
+        """Give names and values, as the dict within does it: a ``Mapping`` would look each of them up."""
+        return self._values.items()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Facts) and self._values == other._values
