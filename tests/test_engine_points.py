@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aws_answers import Answers, answering
 from aws_world import moto_server
+from msgspec import structs
 from msgspec.structs import replace as altered
 
 from drills import catalog
@@ -237,7 +238,7 @@ def test_without_the_check_of_the_content_or_without_the_basis_the_same_drill_pr
     ]
     assert isinstance(events[0].body, ev.Opened)
     pinned = codec.load(Plan, events[0].body.plan)
-    by_markers = replace(pinned, objectives=(replace(pinned.objectives[0], basis=Basis.MARKERS, seen_by=()),))
+    by_markers = replace(pinned, objectives=(structs.replace(pinned.objectives[0], basis=Basis.MARKERS, seen_by=()),))
     for told, whole, verdict, why in (
         (events, pinned, "MET", "content checked by rows"),
         (failed, pinned, "UNPROVEN", "the content of the restored copy was never checked"),

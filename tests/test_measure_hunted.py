@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from judged_drills import BEGAN, DOWNTIME, LOSE, PROMOTE, RPO, RTO, Lived, kept, read_back, write
 from measure_drill import LOST, MS, S, Story, ledger, watch
+from msgspec import structs
 from msgspec.structs import replace as altered
 
 from drills.engine.plan import DataWatch, Objective
@@ -91,11 +92,11 @@ def test_a_writer_that_was_killed_before_the_disaster_shows_nothing_of_what_came
 def test_a_writer_that_died_has_not_written_down_every_write(tmp_path: Path) -> None:
     """Acknowledgements of its last half second are gone, so that none of those written down is lost says little."""
     one = ledger(Story(), lag=0)
-    every = replace(ORDERS, ordered=False, every_write=True)
+    every = structs.replace(ORDERS, ordered=False, every_write=True)
     verdicts: list[Verdict] = []
     for name, ended in (("whole", LOST + 20 * S), ("killed", None)):
         file = kept(tmp_path / name, replace(one, header=replace(one.header, ended=ended)))
-        lived = Lived((("orders", file),), (replace(RPO, target_s=0.01),), data=(every,), availability=())
+        lived = Lived((("orders", file),), (structs.replace(RPO, target_s=0.01),), data=(every,), availability=())
         verdicts.append(lived.objective().verdict)
     assert verdicts == [Verdict.MET, Verdict.UNPROVEN]
 
@@ -124,7 +125,7 @@ def test_a_persona_whose_file_is_gone_leaves_the_recovery_time_unproven(tmp_path
     found = both.objective()
     assert found.verdict is Verdict.UNPROVEN
     assert "clients" in found.why
-    narrowed = replace(both, objectives=(replace(RTO, seen_by=("service",)),))
+    narrowed = replace(both, objectives=(structs.replace(RTO, seen_by=("service",)),))
     assert narrowed.objective().verdict is Verdict.MET
     down = replace(both, objectives=(DOWNTIME,))
     assert down.objective().verdict is Verdict.UNPROVEN
@@ -134,7 +135,7 @@ def test_a_store_whose_ledger_is_gone_leaves_the_recovery_point_unproven(tmp_pat
     orders = kept(tmp_path, ledger(Story()))
     one = Lived((("orders", orders),), (RPO,), data=(ORDERS,), availability=())
     assert one.objective().verdict is Verdict.MET
-    two = replace(one, data=(ORDERS, replace(ORDERS, id="stock")))
+    two = replace(one, data=(ORDERS, structs.replace(ORDERS, id="stock")))
     found = two.objective()
     assert found.verdict is Verdict.UNPROVEN
     assert "stock" in found.why

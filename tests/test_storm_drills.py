@@ -12,6 +12,7 @@ from storm_drills import Stage, ToldToEnd, drill, stage
 from test_services_contract import CASES
 
 from drills import catalog
+from drills.clock import SystemClock
 from drills.errors import Rejected
 from drills.services.ec2 import StopInstances
 from drills.services.flow import Nothing
@@ -83,6 +84,7 @@ class Ended(Nothing):
 
     def perform(self, aws: Aws, before: Before) -> Receipt:
         os.kill(os.getpid(), self.by)
+        SystemClock().sleep(0.05)  # the main thread hears of it as soon as the interpreter lets it
         return super().perform(aws, before)
 
 

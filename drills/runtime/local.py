@@ -45,6 +45,10 @@ class Signals(msgspec.Struct):
     interrupted: int = 0
     terminated: int = 0
 
+    def __bool__(self) -> bool:
+        """Say whether there is anything that nobody has heeded yet."""
+        return bool(self.interrupted or self.terminated)
+
 
 _told: Final = Signals()
 """A process has one set of signals."""
@@ -155,7 +159,7 @@ class LocalRun:
 
     def _drive_on(self) -> None:
         """Drive, in a worker's thread, as long as there is news and nobody else drives; never raises."""
-        while self._news and not self._wanted and self._driving.acquire(blocking=False):
+        while self._news and not (self._wanted or self._signals) and self._driving.acquire(blocking=False):
             try:
                 if self._turn.last or self._fault is not None:
                     break
