@@ -5,7 +5,8 @@
 ├── ``Refused``          a gate said no; nothing was changed                    exit 4
 ├── ``Invalid``          a runbook or an environment is wrong (all ``Problem``s) exit 5
 ├── ``JournalError``     the drill's own record cannot be read or written
-│   ├── ``Unreadable``   it may be whole, but it cannot be read from here
+│   ├── ``Unreadable``   it may be whole, but it cannot be read from here            exit 2
+│   ├── ``Driven``       another process drives the drill; nothing was changed      exit 4
 │   └── ``Unbegun``      it ended before its first event: nothing was begun
 └── ``WorkError``        what an action or a probe may raise
     ├── ``Rejected``     AWS (or a server) answered no; nothing was changed     -> FAILED
@@ -79,6 +80,14 @@ class JournalError(DrillsError):
 
 class Unreadable(JournalError):
     """The record may be whole, but whoever asks cannot read it here."""
+
+    exit_code = 2
+
+
+class Driven(JournalError):
+    """Another process drives the drill: nothing was changed."""
+
+    exit_code = 4
 
 
 class Unbegun(JournalError):

@@ -220,6 +220,8 @@ def children(pid: int) -> list[int]:
     [
         (("ftp://x",), "is not a URL of http, https, tcp, dns or postgresql, nor env:NAME"),
         (("tcp://127.0.0.1",), "names no port"),
+        (("http://127.0.0.1:99999/",), "'http://127.0.0.1:99999/' is no address: Port out of range 0-65535"),
+        (("http://[::1/",), "'http://[::1/' is no address: Invalid IPv6 URL"),
         (("http://127.0.0.1:1", "--every", "5"), "write a number and a unit"),
         (("http://127.0.0.1:1", "--for", "0s"), "longer than nothing"),
         (("http://127.0.0.1:1", "--every", "2s"), "too coarse for --stable-for"),

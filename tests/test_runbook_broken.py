@@ -302,6 +302,11 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         6,
         ("write one of http, tcp, dns, sql",),
     ),
+    "an observer of a port that cannot be": (
+        TOP + 'measure:\n  availability:\n    - {id: c, http: "http://x:99999/"}\n' + STEPS,
+        6,
+        ("http://x:99999/ is no address", "out of range", "mend it"),
+    ),
     "an observer of two kinds": (
         TOP + "measure:\n  availability:\n    - id: web\n      http: https://a/\n      tcp: a:1\n" + STEPS,
         6,

@@ -127,7 +127,7 @@ def test_a_second_process_is_refused_with_a_clear_sentence(tmp_path: Path) -> No
         drill.until(lambda state: "seen" in state.running)
         before = deeds(drill)
         second = drill.cli("resume", "drill")
-        assert (second.returncode, second.stdout) == (1, "")
+        assert (second.returncode, second.stdout) == (4, "")
         assert second.stderr == ("drills: drill drill is driven by another process; `drills watch drill` shows it\n")
         assert deeds(drill) == before
     drill.outside.make("seen")

@@ -47,6 +47,8 @@ def lint(files: tuple[str, ...], allow_placeholders: bool, output: str) -> None:
     Without FILE all of fis_templates/ are checked. Exit code 5 when one has an error; warnings alone are 0.
     """
     paths = [*_paths(files)]
+    if not paths:
+        raise Usage("nothing to check: there is no template in fis_templates/ here; name a FILE")
     reports = [_Report(path, allow_placeholders) for path in paths]
     if output == "json":
         every = [one.json() for one in reports]
@@ -54,8 +56,6 @@ def lint(files: tuple[str, ...], allow_placeholders: bool, output: str) -> None:
     else:
         for one in reports:
             one.say()
-        if not reports:
-            say("nothing to check: there is no fis_templates/ here; name a FILE")
     if any(one.errors for one in reports):
         raise click.exceptions.Exit(Invalid.exit_code)
 

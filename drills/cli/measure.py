@@ -118,9 +118,13 @@ def measure(  # noqa: PLR0913, PLR0917 - click gives one for each option
 def _job(number: int, url: str, **settings: Any) -> ProbeJob:
     from drills.observe.job import ProbeJob
 
-    host = url.removeprefix("env:") if url.startswith("env:") else urlsplit(url).hostname or ""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Usage(f"{url!r} is no address: {error}") from error
+    host = url.removeprefix("env:") if url.startswith("env:") else parts.hostname or ""
     sql = {"dsn": url, "query": "SELECT 1"} if url.startswith(("env:", "postgresql://", "postgres://")) else {}
-    if not sql and urlsplit(url).scheme not in _ASKED:
+    if not sql and parts.scheme not in _ASKED:
         raise Usage(f"{url!r} is not a URL of {', '.join(_ASKED)} or postgresql, nor env:NAME")
     job = ProbeJob(
         f"url-{number}",

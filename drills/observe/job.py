@@ -100,10 +100,14 @@ class ProbeJob:
     def check(self) -> None:
         """Refuse what could not be observed truly, with a sentence that says why."""
         _check_times(self.id, self.every_s, self.timeout_s)
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError as error:
+            raise Refused(f"observer {self.id}: {self.url!r} is no address: {error}") from error
         if parts.scheme not in SCHEMES or not parts.hostname:
             raise Refused(f"observer {self.id}: {self.url!r} is not a URL of {', '.join(SCHEMES)}")
-        if parts.scheme == "tcp" and not parts.port:
+        if parts.scheme == "tcp" and not port:
             raise Refused(f"observer {self.id}: {self.url!r} names no port")
         if self.persona is Persona.DIRECT and parts.scheme == "dns":
             raise Refused(f"observer {self.id}: resolve: direct asks no DNS, but its target is {self.url!r}")

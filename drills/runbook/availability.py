@@ -139,6 +139,18 @@ class SqlAsk(Written):
         return self.read or self.write or ""
 
 
+def _check_address(url: str) -> None:
+    """Refuse what can be no address; one with a value in it is seen once the value is known."""
+    from urllib.parse import urlsplit
+
+    if "${" in url:
+        return
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise ValueError(f"{url} is no address ({error}); mend it") from error
+
+
 _KINDS: Final = ("http", "tcp", "dns", "sql")
 _OF_KIND: Final = {
     "method": ("http",),
@@ -186,6 +198,7 @@ class Availability(Written):
         scheme = (self.http or "").partition("://")[0]
         if scheme in ("tcp", "dns"):
             raise ValueError(f"{scheme}:// is no HTTP; write it as '{scheme}:'")
+        _check_address(f"tcp://{self.tcp}" if self.tcp and "://" not in self.tcp else self.tcp or self.http or "")
         for name, kinds in _OF_KIND.items():
             if name in self.model_fields_set and kind not in kinds:
                 raise ValueError(f"{name} has no meaning for {kind}; remove it")

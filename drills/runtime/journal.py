@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from drills.engine.plan import Plan
 from drills.engine.state import State
-from drills.errors import JournalError, Unbegun
+from drills.errors import Driven, JournalError, Unbegun
 from drills.runtime.folder import JOURNAL as FILE
 from drills.timeline import chain, codec, stored
 from drills.timeline.events import Event, Opened
@@ -74,7 +74,7 @@ class Journal:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
-            raise JournalError(
+            raise Driven(
                 f"drill {folder.name} is driven by another process; `drills watch {folder.name}` shows it"
             ) from error
         try:
