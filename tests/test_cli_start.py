@@ -204,3 +204,27 @@ def test_drills_are_found_in_the_working_directory_without_drills_home(tmp_path:
     )
     assert "one " in ran.stdout
     assert os.environ.get("DRILLS_HOME") is None
+
+
+@pytest.mark.parametrize("words", ["check", "stop", "rehearse warm-standby"])
+def test_a_working_folder_that_is_gone_is_told_in_a_sentence(tmp_path: Path, words: str) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f"cd '{gone}' && rmdir '{gone}' && exec {sys.executable} -P -m drills {words}"
+    variables = {name: one for name, one in unmeasured(environment(tmp_path)).items() if name != "DRILLS_HOME"}
+    ran = subprocess.run(
+        ["sh", "-c", line],  # noqa: S607 - the shell of the system
+        check=False, capture_output=True, text=True, timeout=60, env=variables,
+    )  # fmt: skip
+    assert (ran.returncode, "Traceback" in ran.stderr) == (2, False)
+    assert ran.stderr.endswith("drills: the present folder is gone; go to another one\n")
+
+
+@pytest.mark.parametrize(("words", "code"), [("show 20260101", 0), ("list", 0), ("show nope", 2), ("nope", 2)])
+def test_output_that_nobody_opened_is_no_error(home: Path, words: str, code: int) -> None:
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        ran = subprocess.run(
+            ["sh", "-c", f"{sys.executable} -m drills {words} {closed}"],  # noqa: S607 - the shell of the system
+            check=False, capture_output=True, text=True, timeout=60, env=environment(home),
+        )  # fmt: skip
+        assert (ran.returncode, "Traceback" in ran.stderr) == (code, False), (closed, ran.stderr)

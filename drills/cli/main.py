@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,19 @@ _TOLD = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run drills with ``arguments`` (those of the process when None) and give its exit code."""
+    _filled()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["--version"], ["-V"]):
         sys.stdout.write(f"drills {__version__}\n")
         return 0
     return _guarded(words)
+
+
+def _filled() -> None:
+    """Send to nowhere what was closed before the start, so that no file of a drill is opened in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for the process's life
 
 
 def _guarded(words: list[str]) -> int:
@@ -43,9 +52,7 @@ def _guarded(words: list[str]) -> int:
         return BROKEN_PIPE
     except OSError as error:
         if not _lost(error):
-            if error.errno not in _TOLD or error.filename is None:
-                raise
-            _say(f"drills: {error.filename}: {error.strerror}; check the path and its rights")
+            _say(f"drills: {_of_a_path(error)}")
         answer = USAGE
     except SystemExit as end:
         answer = end.code
@@ -79,6 +86,23 @@ def _clicked(words: list[str]) -> object:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+
+
+def _of_a_path(error: OSError) -> str:
+    """Say what is wrong with a path; raises the error again when it is about something else."""
+    if error.errno == errno.ENOENT and error.filename is None and _is_gone():
+        return "the present folder is gone; go to another one"
+    if error.errno not in _TOLD or error.filename is None:
+        raise error
+    return f"{error.filename}: {error.strerror}; check the path and its rights"
+
+
+def _is_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is not loaded for the sake of a question
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _flushed(code: int) -> int:
