@@ -138,7 +138,7 @@ def test_a_drill_in_a_standing_sandbox_is_killed_twice_and_ends_as_an_unbroken_o
         until(tmp_path, lambda state: state.progress["promote"].started is not None)
         resume.send_signal(signal.SIGSTOP)
         rival = drills(tmp_path, "resume")
-        assert (rival.returncode, rival.stdout) == (1, "")
+        assert (rival.returncode, rival.stdout) == (4, "")
         assert "is driven by another process" in rival.stderr
         resume.kill()
         resume.wait()
