@@ -28,7 +28,7 @@ from rehearsals import Outcome, Stage, compared, drills, meets
 
 from drills.cli.folders import driven
 from drills.clock import SystemClock
-from drills.errors import JournalError
+from drills.errors import Driven, JournalError
 from drills.runtime.journal import read_drill
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ class Run:
             CLOCK.sleep(0.01)
         self.rivals += 1
         ran = drills(self.home, "resume", self.drill, check=False)
-        if driven(self.folder) and (ran.returncode != 1 or "driven by another process" not in ran.stderr):
+        if driven(self.folder) and (
+            ran.returncode != Driven.exit_code or "driven by another process" not in ran.stderr
+        ):
             self.faults.append(f"a second process was not refused: exit {ran.returncode}: {ran.stderr[-200:]}")
 
     def take_back(self, most: int) -> None:
