@@ -7,6 +7,7 @@ that each has runnable YAML, permissions, and a way back or a reason why not.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -103,6 +104,11 @@ def load(kind: Kind, name: str) -> type[Spec]:
     where = _TABLES[kind].get(name)
     if where is None:
         raise UnknownWork(_unknown(kind, name))
+    return _imported(where)
+
+
+@cache
+def _imported(where: str) -> type[Spec]:
     module, _, attribute = where.partition(":")
     found: type[Spec] = getattr(import_module(module), attribute)
     return found

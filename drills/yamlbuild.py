@@ -15,7 +15,7 @@ import msgspec
 from drills.errors import Invalid, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Node: TypeAlias = "bool | int | float | str | list[Node] | dict[str, Node] | None"
 
@@ -28,6 +28,8 @@ _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": N
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 """No exponents: a commit or an instance called 12e5 is a name, as an account number with a zero in front is."""
+_NUMBERS: Final = frozenset("-0123456789")
+"""What a number begins with."""
 _MERGE: Final = "<<"
 
 
@@ -45,13 +47,11 @@ class _Open(msgspec.Struct):
     line: int
     nodes_before: int
     aliases_before: int
+    wants_key: bool
     key: str | None = None
     merging: bool = False
     merges: list[tuple[Node, int]] = msgspec.field(default_factory=list[tuple[Node, int]])
 
-    @property
-    def wants_key(self) -> bool:
-        return isinstance(self.node, dict) and self.key is None and not self.merging
 
 
 class _Anchored(msgspec.Struct, frozen=True):
@@ -90,9 +90,12 @@ class Builder:
 
     def take(self, events: Iterator[Any]) -> None:
         """Take in all events of a file; ``Invalid`` with the line of what is wrong, or too much."""
-        takes = self._takes
+        takes: dict[type, Callable[[Any], None] | None] = {}
         for event in events:
-            handler = takes.get(event.__class__.__name__)
+            kind = event.__class__
+            if kind not in takes:
+                takes[kind] = self._takes.get(kind.__name__)
+            handler = takes[kind]
             if handler is not None:
                 handler(event)
 
@@ -103,7 +106,7 @@ class Builder:
             raise invalid(self._name, line, "a second document begins here; keep one document in a file (remove '---')")
 
     def _scalar(self, event: Any) -> None:
-        line = event.start_mark.line + 1
+        line: int = event.start_mark.line + 1
         text: str = self._texts.setdefault(event.value, event.value)
         parent = self._open[-1] if self._open else None
         if parent is not None and parent.wants_key:
@@ -112,31 +115,34 @@ class Builder:
         value: Node = text
         if event.tag is not None and not (event.tag == "tag:yaml.org,2002:str" or (event.tag == "!" and event.style)):
             raise invalid(self._name, line, f"tag {event.tag!r} is not allowed; write the plain value")
-        if not event.style and event.tag is None:
-            value = self._plain(text, line)
-        self._place(value, line, event.anchor, (1, 0))
+        if not event.style and event.tag is None and (text in _WORDS or text[0] in _NUMBERS):
+            value = self._meant(text, line)
+        if parent is None or parent.key is None or event.anchor is not None or self._nodes >= MAX_NODES:
+            self._place(value, line, event.anchor, (1, 0))
+            return
+        self._nodes += 1  # as ``_place`` does it; most scalars are the value of a key
+        parent.node[parent.key] = value  # type: ignore[index]
+        parent.key, parent.wants_key = None, True
 
     def _name_next(self, parent: _Open, event: Any, key: str, line: int) -> None:
         plain = not event.style
-        if plain and key != _MERGE and (not isinstance(self._plain(key, line), str)):
+        if plain and (key in _WORDS or key[0] in _NUMBERS) and not isinstance(self._meant(key, line), str):
             raise invalid(self._name, line, f"a key must be text: quote it, as in '{key}':")
         if event.anchor is not None or event.tag is not None:
             raise invalid(self._name, line, f"the key {key!r} carries an anchor or a tag; remove it")
         if plain and key == _MERGE:
-            parent.merging = True
+            parent.merging, parent.wants_key = True, False
             return
         if key in parent.lines:
             first = parent.lines[key]
             raise invalid(self._name, line, f"{key!r} stands twice (first on line {first}); remove one of them")
         parent.lines[key] = line
-        parent.key = key
+        parent.key, parent.wants_key = key, False
 
-    def _plain(self, text: str, line: int) -> Node:
+    def _meant(self, text: str, line: int) -> Node:
+        """Read a plain scalar that may be more than text."""
         if text in _WORDS:
             return _WORDS[text]
-        head = text[0]
-        if not (head.isdigit() or head == "-"):
-            return text
         if _INTEGER.fullmatch(text):
             return int(text)
         if _DECIMAL.fullmatch(text):
@@ -168,7 +174,7 @@ class Builder:
             self.first = line
             self.root = node
         self._count(line, 1, 0)
-        opened = _Open(node, {}, event.anchor, line, self._nodes, self._aliases)
+        opened = _Open(node, {}, event.anchor, line, self._nodes, self._aliases, isinstance(node, dict))
         self.lines[id(node)] = opened.lines
         self._open.append(opened)
 
@@ -213,10 +219,10 @@ class Builder:
             parent.node.append(node)
         elif parent.merging:
             parent.merges.append((node, line))
-            parent.merging = False
+            parent.merging, parent.wants_key = False, True
         elif parent.key is not None:
             parent.node[parent.key] = node
-            parent.key = None
+            parent.key, parent.wants_key = None, True
 
     def _merge(self, done: _Open) -> None:
         """Fill in what ``<<: *defaults`` brings; the mapping's own keys win."""

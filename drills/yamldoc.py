@@ -11,7 +11,6 @@ from drills.errors import Problem
 from drills.yamlbuild import MAX_BYTES, Builder, Node, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _UNSEEN = re.compile("[\x85\u2028\u2029]")
@@ -99,8 +98,7 @@ def parse(text: str, name: str) -> Doc:
     builder = Builder(name)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        events: Iterator[Any] = yaml.parse(text, Loader=loader)
-        builder.take(events)
+        builder.take(iter(loader(text).get_event, None))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1

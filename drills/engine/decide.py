@@ -26,6 +26,7 @@ JUDGED_WITHIN_S = 10.0
 """A drill that failed is judged by `after` no longer than this: what is to be undone waits for it."""
 ADVISORY_S = 3.0
 """In an incident no check before the first step may take longer."""
+_RESTING = frozenset({Phase.OVER, Phase.HELD})
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -123,6 +124,13 @@ def _phase_of_retreat(state: State) -> Phase:
         return Phase.COLLECTING
     # Held past the point of no return, nothing is taken back by itself: not by a schedule either.
     return Phase.HELD if state.held and not (state.past_return and state.to_disarm()) else Phase.CLOSING
+
+
+def rests(state: State) -> bool:
+    """Say whether nothing is to be done any more, or not until a person decides."""
+    if state.finished is None and state.stop is None:  # the way of most turns
+        return False
+    return phase(state) in _RESTING
 
 
 def _after_runs(state: State) -> bool:

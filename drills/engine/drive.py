@@ -110,7 +110,6 @@ class Turn(msgspec.Struct):
 
 
 _ANSWERS = frozenset({ev.Word.APPROVE, ev.Word.REJECT, ev.Word.NOT_APPLICABLE})
-RESTING = frozenset({Phase.OVER, Phase.HELD})
 SETTLED_WITHIN_S = 120.0
 """How long a drill that is parked waits for an undo under way; a change ends by its own timeout."""
 
@@ -122,6 +121,8 @@ class _Loop:
         self.state = state
         self.begun: set[Act] = set()
         self.turn = Turn()
+        self._gave_way = False
+        """A step has ended: others may have their turn now."""
         self._guards = tuple(step.id for step in state.plan.steps if step.section is Section.GUARD)
 
     def emit(self, at: Stamp, body: ev.Body) -> None:
@@ -129,6 +130,8 @@ class _Loop:
         event = ev.Event(self.state.count + 1, at, body)
         self.state.apply(event)
         self.turn.events.append(event)
+        if isinstance(body, ev.Ended):
+            self._gave_way = True
 
     def act(self, act: Act) -> None:
         """Begin an act, once."""
@@ -202,9 +205,9 @@ class _Loop:
 
     def begin(self, now: Stamp) -> None:
         """Begin everything that the state asks for; a step may end at once and give others their turn."""
-        before = -1
-        while before != self.state.count:
-            before = self.state.count
+        self._gave_way = True
+        while self._gave_way:
+            self._gave_way = False
             for command in list(decide.commands(self.state)):
                 self._command(command, now)
         if self._guards:
@@ -296,7 +299,7 @@ def drive(state: State) -> Generator[Turn, News, None]:
                 loop.emit(news.now, ev.Parked(state.parked_by))
         else:
             loop.begin(news.now)
-        if state.put_aside or decide.phase(state) in RESTING:
+        if state.put_aside or decide.rests(state):
             loop.turn.last = True
             yield loop.turn
             return

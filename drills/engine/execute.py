@@ -336,7 +336,7 @@ class Workshop:
         while not token.is_set():
             seen = self._observed(step, probe, aws)
             if seen.ok is True:
-                value = Facts(**{**seen.value, "detail": seen.detail})
+                value = Facts(**dict(seen.value.items(), detail=seen.detail))
                 self.tell(ev.Ended(step.id, Outcome.DONE, seen.detail, value))
                 return
             if seen.final:

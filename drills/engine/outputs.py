@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drills.errors import Rejected
-from drills.runbook.interpolate import bind, finish, references, waits_for_output
+from drills.runbook.interpolate import bind, finish, plain, references, waits_for_output
 from drills.timeline.facts import Facts
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ def bind_outputs(params: Facts, outputs: Mapping[str, Facts]) -> Facts:
     ``outputs`` holds the output of each step that has ended, by its id. ``Rejected`` (nothing was changed) when an
     output is not there, or nothing.
     """
+    if plain(dict(params.items())):
+        return params
     late = {name: _bound(value, outputs) for name, value in params.items() if waits_for_output(value)}
     return Facts(**{**params, **late}) if late else params
 

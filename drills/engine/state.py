@@ -230,7 +230,7 @@ class State:
             return
         one.output, one.by, one.adopted = body.output, body.by, body.adopted and not one.touched
         one.receipt = body.receipt if body.receipt is not None else one.receipt
-        self._end(at, one, Status(body.outcome.value), body.detail)
+        self._end(at, one, _STATUS[body.outcome], body.detail)
 
     @_take.register(ev.TimedOut)
     def _timed_out(self, body: ev.TimedOut, at: Stamp) -> None:
@@ -642,5 +642,6 @@ def fold(plan: Plan, events: Iterable[ev.Event]) -> State:
     return state
 
 
+_STATUS: Final = {outcome: Status(outcome.value) for outcome in ev.Outcome}
 _TAKES: Final = State.__dict__["_take"].dispatcher.dispatch
 """Finds who takes a kind of fact in: asked of the class itself, it costs no new method for each event."""

@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from drills.yamldoc import Node, Where
 
+_OPEN: Final = b"${"
 _TOKEN: Final = re.compile(r"\$\$\{|\$\{(?P<name>[^{}]*)\}|\$\{(?P<open>)")
 _OUTPUT: Final = re.compile(r"steps\.(?P<step>[A-Za-z0-9][\w-]*)\.output\.(?P<field>[\w-]+(?:\.[\w-]+)*)")
 _LATE: Final = re.compile(r"\$\{\s*steps\.")
@@ -73,12 +76,14 @@ def references(value: Node, where: Where = ()) -> Iterator[Reference]:
 
 
 def plain(value: Node | Mapping[str, Node]) -> bool:
-    """Say whether ``value`` holds no reference and no escaped one, so that it already is what it will be."""
-    if isinstance(value, str):
-        return "${" not in value
-    if isinstance(value, list):
-        return all(plain(item) for item in value)
-    return not isinstance(value, dict) or all(plain(item) for item in value.values())
+    """Say whether ``value`` holds no reference and no escaped one, so that it already is what it will be.
+
+    One look through its JSON, which writes both characters as they are; what has none is looked at like any other.
+    """
+    try:
+        return _OPEN not in msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def bind(value: Node, scope: Mapping[str, Node]) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from drills.runbook.interpolate import references
+from drills.runbook.interpolate import plain, references
 from drills.runbook.model import ParameterType
 from drills.runbook.order import ancestors
 from drills.runbook.problems import did_you_mean
@@ -84,7 +84,7 @@ def _of_step(listed: Listed, work: type[Spec] | None) -> Iterator[Spoken]:
     step, where, name = listed.step, listed.where, listed.step.id or ""
     secrets = frozenset[str]() if work is None else secret_fields(work)
     nothing = frozenset[str]()
-    for field, value in step.with_.items():
+    for field, value in () if plain(step.with_) else step.with_.items():
         own = nothing if work is None else work.own_names.get(field, nothing)
         yield Spoken((*where, "with", field), value, field in secrets, name, own)
     for field, text in (("say", step.say), ("by_hand", step.by_hand)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import signal
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -163,10 +163,11 @@ class LocalRun:
             try:
                 if self._turn.last or self._fault is not None:
                     break
-                with suppress(BaseException):  # it is kept, and the main thread raises it
-                    self._send(self._arrived())
-                if self._turn.last or self._fault is not None or self._due_soon():
+                self._send(self._arrived())
+                if self._turn.last or self._due_soon():
                     self._news.ring()
+            except BaseException:  # noqa: BLE001 - it is kept, and the main thread raises it
+                self._news.ring()
             finally:
                 self._driving.release()
         if self._news:

@@ -80,6 +80,7 @@ def operation_model(service: str, operation: str) -> OperationModel:
     raise ValueError(f"{service} has no operation {operation!r}{near(operation, [*names, *snake])}")
 
 
+@lru_cache(maxsize=1024)
 def method_name(operation: str) -> str:
     """Give the name of the client's method for an operation."""
     from botocore import xform_name
