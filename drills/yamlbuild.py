@@ -53,7 +53,6 @@ class _Open(msgspec.Struct):
     merges: list[tuple[Node, int]] = msgspec.field(default_factory=list[tuple[Node, int]])
 
 
-
 class _Anchored(msgspec.Struct, frozen=True):
     """What an alias repeats, and how much it weighs when it is written out."""
 
