@@ -84,7 +84,7 @@ class Ended(Nothing):
 
     def perform(self, aws: Aws, before: Before) -> Receipt:
         os.kill(os.getpid(), self.by)
-        SystemClock().sleep(0.05)  # the main thread hears of it as soon as the interpreter lets it
+        SystemClock().sleep(0.5)  # the main thread hears of it as soon as a busy machine lets it
         return super().perform(aws, before)
 
 
