@@ -9,7 +9,7 @@ from typing import Final
 import drills
 from drills import digest
 
-_JUDGES: Final = (
+JUDGES: Final = (
     "clock.py",
     "timeline/*.py",
     "measure/*.py",
@@ -20,6 +20,8 @@ _JUDGES: Final = (
     "engine/decide.py",
     "report/claims.py",
     "report/judging.py",
+    "report/objective.py",
+    "report/seen.py",
     "report/standstill.py",
     "report/switch.py",
     "report/watched.py",
@@ -30,6 +32,6 @@ _JUDGES: Final = (
 def rules() -> str:
     """Name the rules of this installation: ``0.1.0+3f2a1b0c9d8e``. The same name gives the same figures."""
     package = Path(drills.__file__).parent
-    files = sorted(file for pattern in _JUDGES for file in package.glob(pattern))
+    files = sorted(file for pattern in JUDGES for file in package.glob(pattern))
     texts = [f"{file.relative_to(package)}\n{file.read_text(encoding='utf-8')}" for file in files]
     return f"{drills.__version__}+{digest.of(chr(0).join(texts))[:12]}"
