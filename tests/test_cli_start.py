@@ -148,8 +148,26 @@ def test_a_reader_that_goes_away_is_no_error(home: Path, words: str) -> None:
     assert ran.stdout.strip() in ("0", "141")
 
 
+@pytest.mark.parametrize("words", ["--version", "--help", "catalog", "schema", "check", "find", "status", "list"])
+def test_a_reader_that_was_gone_before_is_no_missed_objective(home: Path, words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [sys.executable, "-m", "drills", *words.split()],
+        env=environment(home),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert ran.stderr == ""
+    assert ran.returncode in {0, 141}
+
+
 @pytest.mark.parametrize(
-    "words", [["list"], ["list", "--output", "json"], ["status"], ["show", "20260101"], ["catalog"]]
+    "words", [["list"], ["list", "--output", "json"], ["status"], ["show", "20260101"], ["catalog"], ["--version"]]
 )
 def test_a_full_disk_on_stdout_is_told_and_no_success(home: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:

@@ -25,9 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _filled()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["--version"], ["-V"]):
-        sys.stdout.write(f"drills {__version__}\n")
-        return 0
+        return _version()
     return _guarded(words)
+
+
+def _version() -> int:
+    """Answer without loading anything."""
+    try:
+        sys.stdout.write(f"drills {__version__}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        return _flushed(0) if _lost(error) else BROKEN_PIPE
+    return 0
 
 
 def _filled() -> None:
@@ -40,6 +49,7 @@ def _filled() -> None:
 def _guarded(words: list[str]) -> int:
     from drills.errors import DrillsError
 
+    out = sys.stdout
     try:
         answer = _status() if words == ["status"] else _clicked(words)
     except DrillsError as error:
@@ -56,6 +66,10 @@ def _guarded(words: list[str]) -> int:
         answer = USAGE
     except SystemExit as end:
         answer = end.code
+        if sys.stdout is not out:  # click has met a broken pipe, and would end with the code of a missed objective
+            sys.stdout = out
+            _hush()
+            answer = BROKEN_PIPE
     return _flushed(answer if isinstance(answer, int) else 0)
 
 
