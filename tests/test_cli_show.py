@@ -29,7 +29,7 @@ from drills.cli.main import main
 from drills.report.telling import tell
 from drills.runtime.inbox import say
 from drills.testing import Script
-from drills.timeline.events import Event, Parked, Told, Word
+from drills.timeline.events import Claimed, Event, Parked, Told, Word
 
 NEWEST = "20260103-000000-orders-cccc"
 
@@ -291,6 +291,36 @@ def test_a_drill_whose_own_sandbox_ended_with_it_is_not_offered_to_go_on(tmp_pat
             "its sandbox is gone; rehearse it again: `drills resume alone` judges" in drills(tmp_path, "status").stdout
         )
     assert json.loads(drills(tmp_path, "show", "--output", "json").stdout)["sandbox_ended"] is True
+
+
+def test_what_stood_in_a_sandbox_that_was_ended_since_is_not_offered_to_be_taken_back(tmp_path: Path) -> None:
+    keep(tmp_path, "stays", simulate(failover()))
+    keep(tmp_path, "ended", simulate(failover(world="/nowhere/world")))
+    assert "to take it back" in drills(tmp_path, "show", "stays").stdout
+    told = " ".join(drills(tmp_path, "show", "ended").stdout.split())
+    assert "STILL IN PLACE the sandbox that this drill ran in has ended; nothing is owed" in told
+    assert "drills undo" not in told
+    assert json.loads(drills(tmp_path, "show", "ended", "--output", "json").stdout)["remains"] == []
+
+
+def test_a_lock_that_stood_in_a_sandbox_that_is_gone_is_held_by_nobody(tmp_path: Path) -> None:
+    def killed(name: str, *, private: bool) -> str:
+        events = simulate(failover(world="/nowhere/world", world_private=private), cut=12)
+        claimed = Event(events[-1].seq + 1, events[-1].at, Claimed("/drills/lock/x", 1, "111122223333", "us-east-2"))
+        keep(tmp_path / name, name, [*events, claimed])
+        return drills(tmp_path / name, "status").stdout
+
+    assert "still holds /drills/lock/x" in killed("stays", private=False)
+    assert "holds" not in killed("ended", private=True)
+    assert json.loads(drills(tmp_path / "ended", "status", "--output", "json").stdout)["drills"][0]["holds"] is None
+
+
+def test_the_report_does_not_send_its_reader_to_itself(home: Path) -> None:
+    assert f"tells all  drills report {NEWEST}" in drills(home, "show").stdout
+    told = drills(home, "report").stdout
+    assert "stored in" in told
+    assert "tells all" not in told
+    assert "tells all" not in drills(home, "report", "--format", "md").stdout
 
 
 def test_a_drill_that_is_parked_says_whether_its_sandbox_goes_on(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_text_names_every_bound_row_phase_flap_and_tail() -> None:
         "simulated  AWS control plane (moto)",
         "! only 812 good samples",
         "promote                done  22:13:2",
-        "drills report orders-1",
+        "stored in  drills/orders-1",
     ):
         assert words in said, words
     assert max(map(len, said.splitlines())) <= 80

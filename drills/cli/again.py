@@ -61,7 +61,7 @@ def undo(
     _, state = read_drill(folder)
     if step and step not in state.progress:
         raise Usage(f"drill {folder.name} has no step {step!r}; it has {', '.join(state.progress)}")
-    if state.plan.world and not _world_alive(state.plan):
+    if state.plan.world and not world_alive(state.plan):
         _said("nothing is owed: the sandbox of this drill has ended, and all that was in it", folder, output)
         return
     wanted = [one for one in state.progress.values() if not step or one.step.id == step]
@@ -131,11 +131,11 @@ def _take_over(folder: Path, output: str, *, takeover: bool) -> None:
             return Warden(folder.resolve().name, pinned, accounts, SystemClock(), takeover=takeover)
 
         show = shown(output)
-        state = take_over(folder, accounts, show, world_alive=_world_alive, outside=outside, warden=warden)
+        state = take_over(folder, accounts, show, world_alive=world_alive, outside=outside, warden=warden)
     tell(folder, state, output)
 
 
-def _world_alive(compiled: Plan) -> bool:
+def world_alive(compiled: Plan) -> bool:
     """Say whether the sandbox is still the one that the plan was bound to, and not another of its name."""
     from drills.sandbox import lifecycle
 

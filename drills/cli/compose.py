@@ -161,7 +161,9 @@ def take_over(
         with closing(Inbox(folder)) as inbox:
             bodies = drive.resumption(inbox.fetch(state.inbox), person(), os.getpid())
         if gone:
-            bodies.append(ev.WorldGone("the sandbox that this drill ran in has ended; nothing is owed"))
+            from drills.report import standing
+
+            bodies.append(ev.WorldGone(standing.WORLD_GONE))
         altered = _altered_evidence(folder, events)
         if altered:
             bodies.append(ev.Told(ev.Word.NOTE, OURSELVES, 0, note=f"{ALTERED}: {altered}"))

@@ -81,6 +81,7 @@ def standing_of(folder: Path) -> dict[str, Any]:
     now = SystemClock().now() if drill.driven else state.finished_at or state.last
     assert now is not None  # noqa: S101 - a drill that could be read has an event
     objective, so_far = standing.recovery_objective(state), standing.so_far(state, now)
+    ended = standing.sandbox_ended(state, driven=drill.driven)  # and whatever it kept with it, its locks too
     unattended = not drill.driven and state.finished is None and state.last is not None
     return {
         "drill": drill.name,
@@ -89,7 +90,7 @@ def standing_of(folder: Path) -> dict[str, Any]:
         "status": standing.status(state, driven=drill.driven),
         "exit_code": standing.exit_code(state),
         "phase": decide.phase(state).value,
-        "holds": state.claim.lock if state.claim is not None else None,
+        "holds": None if state.claim is None or ended else state.claim.lock,
         "running": [
             {"step": name, "elapsed_s": now.since(begun_at)}
             for name in standing.running_names(state)
@@ -102,7 +103,7 @@ def standing_of(folder: Path) -> dict[str, Any]:
         "elapsed_s": now.since(state.opened) if state.opened is not None else 0.0,
         "rto_so_far_s": so_far.passed_s if so_far is not None else None,
         "settling_since": so_far.settling.iso() if so_far is not None and so_far.settling is not None else None,
-        "sandbox_ended": standing.sandbox_ended(state, driven=drill.driven),
+        "sandbox_ended": ended,
         "unattended_s": SystemClock().now().since(state.last) if unattended and state.last is not None else None,
         "rto_target_s": objective.target_s if objective is not None else None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,24 @@ def result_of(drill: folders.Drill) -> DrillResult:
     source = Source(str(drill.folder), drill.head, drill.driven)
     why = broken_evidence(drill.folder, drill.events) if drill.state.finished is not None else ""
     if why:
-        return unproven(drill.events, drill.state, source, why)
-    return summarize(drill.events, drill.state, source=source)
+        result = unproven(drill.events, drill.state, source, why)
+    else:
+        result = summarize(drill.events, drill.state, source=source)
+    return (
+        replace(result, remains=(), remains_note=standing.WORLD_GONE)
+        if result.remains and _world_ended(drill)
+        else result
+    )
+
+
+def _world_ended(drill: folders.Drill) -> bool:
+    """Say whether a sandbox that was to outlive its drill has ended since."""
+    plan = drill.state.plan
+    if not plan.world or plan.world_private:
+        return False
+    from drills.cli.again import world_alive
+
+    return not world_alive(plan)
 
 
 # -- status ------------------------------------------------------------------------------------------------

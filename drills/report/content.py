@@ -28,7 +28,7 @@ def parts(result: DrillResult, *, full: bool = True) -> tuple[Part, ...]:
     found += [_steps(result, full=full), _undone(result), _remains(result)]
     if full:
         found += [_said(result), measured.observers(claims), _evidence(result)]
-    found += [_reality(claims, full=full), _caveats(claims, full=full), _stored(result)]
+    found += [_reality(claims, full=full), _caveats(claims, full=full), _stored(result, full=full)]
     return tuple(part for part in found if part is not None and part.body)
 
 
@@ -191,11 +191,10 @@ def _caveats(claims: Claims, *, full: bool) -> Part | None:
     return Part("Mind", tuple(body)) if body else None
 
 
-def _stored(result: DrillResult) -> Part:
-    rows = [
-        ("stored in", result.source.folder or f".drills/{result.drill}"),
-        ("tells all", f"drills report {result.drill}"),
-    ]
+def _stored(result: DrillResult, *, full: bool) -> Part:
+    rows = [("stored in", result.source.folder or f".drills/{result.drill}")]
+    if not full:
+        rows.append(("tells all", f"drills report {result.drill}"))
     if result.status in ("held", "parked", "incomplete"):
         word = "judge it" if result.sandbox_ended else "goes on"
         rows.append((word, f"drills resume {result.drill}"))

@@ -69,6 +69,10 @@ SANDBOX_ENDED = "its sandbox ended with the process that drove it, so it cannot 
 """Why a drill that ``sandbox_ended`` tells of takes no word any more."""
 
 
+WORLD_GONE = "the sandbox that this drill ran in has ended; nothing is owed"
+"""What is left of a drill whose sandbox was found to be gone."""
+
+
 def meaning(state: State, *, driven: bool | None) -> str:
     """Say in one line what the status means for this drill."""
     word = status(state, driven=driven)
