@@ -89,6 +89,14 @@ def test_an_incident_is_no_announced_drill() -> None:
     assert judged.phases[0].detail == "no step says when it was detected"
 
 
+def test_where_nothing_failed_nobody_asks_who_noticed() -> None:
+    samples = seen([], (OPENED - HOUR, OPENED, S), (OPENED + S, UNTIL, 100 * MS))
+    (rto,) = asked(samples, Disaster(None, opened=OPENED)).objectives
+    assert rto.verdict is Verdict.UNPROVEN
+    assert rto.why == "no outage was seen"
+    assert rto.decided_by == "an outage, and an observer that watches it"
+
+
 def test_an_outage_that_was_over_is_not_the_incident() -> None:
     old, now = (OPENED - 2 * HOUR, OPENED - 2 * HOUR + 60 * S), (OPENED - 600 * S, OPENED + 50 * S)
     spans = (OPENED - 3 * HOUR, OPENED, S), (OPENED + S, UNTIL, 100 * MS)

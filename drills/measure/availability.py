@@ -20,6 +20,7 @@ from drills.measure.evidence import (
 )
 from drills.measure.flaps import Flaps, flaps, overlaid
 from drills.measure.incident import incident
+from drills.measure.recovery import NO_DISASTER
 from drills.measure.rto import ENDLESS, Run, Track, lower, track, upper
 from drills.measure.verdict import NS, Doubt, Share
 from drills.timeline.samples import BAD, Persona
@@ -169,7 +170,7 @@ def _felt(
 ) -> tuple[Effect | None, list[Doubt]]:
     disaster, window = question.disaster, joint_window([part.watch for part in parts])
     if disaster is None:
-        return None, [Doubt("no disaster stands on the timeline", "a step that marks the disaster")]
+        return None, [NO_DISASTER]
     silent = [Doubt(f"{part.name} measured nothing", "an observer that runs") for part in parts if not part.samples]
     if silent:
         return None, silent

@@ -36,7 +36,7 @@ def incident(ways: Sequence[Track], window: int, disaster: Disaster) -> tuple[Ef
         why = "no incident was under way when the drill was opened; those seen before it were over"
         return None, [Doubt(why, "--began, which says when it began")]
     if not found:
-        return None, [Doubt("no incident was seen", "an observer that watches while it happens")]
+        return None, [Doubt("no outage was seen", "an outage, and an observer that watches it")]
     if disaster.mark is not None:
         current = current[:1]  # the first after people were asked to bring it about
     if len(current) > 1:

@@ -132,7 +132,9 @@ class _Judge(Bench):
         span = self.interval(target)
         verdict = decide(span.low, span.high, target.target, doubted=bool(span.doubts))
         why, decided_by = explain(span, target.target, verdict, target.limits.unit)
-        if (target.begins, target.ends) == (Mark.DISASTER, Mark.SERVICE_RESTORED) and not self.moment(Mark.DETECTED):
+        known = span.high is not None or span.low > 0 or not span.doubts
+        timed = known and (target.begins, target.ends) == (Mark.DISASTER, Mark.SERVICE_RESTORED)
+        if timed and not self.moment(Mark.DETECTED):
             why = f"{why} ({self._undetected})"
         if self.question.disaster is not None and self.question.disaster.said and Mark.DISASTER in _ends(target):
             why = f"{why} ({self.question.disaster.said})"
@@ -140,7 +142,6 @@ class _Judge(Bench):
             why = "; ".join((why, *(doubt.why for doubt in span.doubts)))
         if target.basis is Basis.RESTORED_POINT:
             why = f"{label(self.question, target.seen_by)}; {why}"
-        known = span.high is not None or span.low > 0 or not span.doubts
         if target.limits.unit is Unit.ROWS:
             low = span.low if known else None
             count = JudgedCount(low, span.best, span.high, target.target, target.limits.unit)

@@ -20,7 +20,7 @@ NEVER_CUT = Doubt(
     "replication was never cut: the timeline does not show that the survivor had stopped receiving before its promote",
     "a fault that cuts replication, seen before the promote",
 )
-NO_DISASTER = Doubt("no disaster stands on the timeline", "a step that marks the disaster")
+NO_DISASTER = Doubt("no disaster stands on the timeline", "a step that marks the disaster, and a drill that gets to it")
 
 
 def already(mark: Mark) -> Doubt:
