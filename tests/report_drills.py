@@ -236,7 +236,7 @@ def drive(folder: Path) -> None:
     from drills.aws.retry import Retry
     from drills.aws.sessions import Accounts
     from drills.engine import decide
-    from drills.engine.execute import Means
+    from drills.engine.means import Means
     from drills.report.live import Listener
     from drills.runtime.local import LocalRun
 

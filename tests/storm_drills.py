@@ -29,7 +29,7 @@ from drills.aws.storm import Storm
 from drills.cli import compose
 from drills.clock import Stamp, SystemClock
 from drills.engine import decide
-from drills.engine.execute import Means, NoObservers
+from drills.engine.means import Means, NoObservers
 from drills.engine.plan import Finally, Mode, OnFailure, Plan, Step
 from drills.engine.progress import Progress, Status
 from drills.engine.state import State

@@ -14,7 +14,7 @@ from drills.aws.retry import Retry
 from drills.aws.sessions import Accounts
 from drills.clock import SystemClock
 from drills.engine import decide
-from drills.engine.execute import Means, NoObservers
+from drills.engine.means import Means, NoObservers
 from drills.engine.plan import Finally
 from drills.engine.state import State
 from drills.runtime.journal import Journal

@@ -13,7 +13,7 @@ from runtime_drill import eventually
 
 from drills.aws.sessions import Accounts
 from drills.clock import NS, SystemClock
-from drills.engine.execute import Token
+from drills.engine.crew import Token
 from drills.engine.observing import Owner, Reach, Watchers
 from drills.engine.plan import AvailabilityWatch, DataWatch, Objective
 from drills.engine.state import State

@@ -21,7 +21,7 @@ from drills.cli import compose
 from drills.cli.main import main
 from drills.clock import NS, SystemClock
 from drills.engine.compile import compile_plan
-from drills.engine.execute import Token
+from drills.engine.crew import Token
 from drills.engine.permissions import needed
 from drills.engine.plan import Mode, Plan, Step
 from drills.engine.points import Points

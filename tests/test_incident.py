@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drills.aws.sessions import Accounts
 from drills.clock import NS, SystemClock, clock_id
-from drills.engine.execute import Token
+from drills.engine.crew import Token
 from drills.engine.observing import Owner, Reach, Watchers
 from drills.engine.plan import AvailabilityWatch, Mode, Objective
 from drills.engine.state import State

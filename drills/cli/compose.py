@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from drills import __version__
 from drills.clock import SystemClock
 from drills.engine import decide, drive
-from drills.engine.execute import Means, NoObservers, NoWarden
+from drills.engine.means import Means, NoObservers, NoWarden
 from drills.engine.plan import Mode
 from drills.engine.state import State
 from drills.errors import JournalError, Refused
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from drills.aws.holder import Terms
     from drills.aws.place import Place
     from drills.aws.sessions import Accounts
-    from drills.engine.execute import Observers
+    from drills.engine.means import Observers
     from drills.engine.plan import Plan
     from drills.log import Log
     from drills.runtime.answers import Answers

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from drills.clock import Clock
+    from drills.engine.crew import Token
     from drills.engine.deadman import DeadMan
-    from drills.engine.execute import Token, Warden
+    from drills.engine.means import Warden
     from drills.engine.plan import Plan, Step
     from drills.engine.progress import Progress
     from drills.work import Action, Aws, Undone

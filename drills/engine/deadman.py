@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from drills.clock import Clock
-    from drills.engine.execute import Accounts
+    from drills.engine.means import Accounts
     from drills.engine.plan import Step
     from drills.engine.progress import Progress
     from drills.engine.state import State

@@ -6,15 +6,12 @@ once the change began -> UNKNOWN; before it began -> FAILED.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final
 
 from drills.engine import decide, drive
 from drills.engine.changing import Changes, Patience
+from drills.engine.crew import Crew, Token
 from drills.engine.deadman import DeadMan
 from drills.engine.outputs import bind_outputs
 from drills.engine.plan import Section
@@ -28,134 +25,17 @@ from drills.timeline.facts import Facts
 from drills.work import Kind, Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from drills.aws.holder import Standing
-    from drills.aws.narrow import Needed
-    from drills.clock import Clock, Stamp
+    from drills.clock import Stamp
+    from drills.engine.means import Means
     from drills.engine.plan import Hand, Step
     from drills.engine.progress import Progress
     from drills.engine.state import State
     from drills.timeline.facts import Json
-    from drills.work import Aws, Place, Probe
+    from drills.work import Aws, Probe
 
 LOOKED_AT_MOST_EVERY_S = 1.0
-
-
-class Token:
-    """Says to a worker that nobody waits for it any more. Costs nothing until somebody waits on it."""
-
-    __slots__ = ("_dropped", "_event")
-
-    def __init__(self) -> None:
-        self._dropped = False
-        self._event: threading.Event | None = None
-
-    def set(self) -> None:
-        """Let go of whoever waits."""
-        self._dropped = True
-        if self._event is not None:
-            self._event.set()
-
-    def is_set(self) -> bool:
-        """Say whether nobody waits for the worker any more."""
-        return self._dropped
-
-    def wait(self, seconds: float) -> bool:
-        """Let that many seconds pass, or fewer when the token is set meanwhile."""
-        if self._event is None:
-            self._event = threading.Event()
-        return self._dropped or self._event.wait(seconds)
-
-
-class Accounts(Protocol):
-    """Gives the sessions of a place; the reading one refuses to write."""
-
-    def read(self, place: Place) -> Aws:
-        """Give a session that refuses every write."""
-        ...
-
-    def write(self, place: Place) -> Aws:
-        """Give a session that writes, each call at most once."""
-        ...
-
-    def standing(self, place: Place, needed: Needed | None = None) -> Standing:
-        """Say who drills is at a place and how long that lasts; ``needed``: narrowed to these permissions."""
-        ...
-
-    def worked(self, place: Place) -> bool:
-        """Say whether a call at this place has been answered well before."""
-        ...
-
-    def renew(self, place: Place) -> None:
-        """Forget credentials and clients of a place: they are read anew."""
-        ...
-
-    def renewal(self, place: Place) -> str:
-        """Say what a person does to get new credentials for a place."""
-        ...
-
-
-class Retrying(Protocol):
-    """The one retry policy: repeats what may be repeated, bounded in count and time."""
-
-    def __call__(
-        self,
-        call: Callable[[], Any],
-        *,
-        attempts: int,
-        limit_s: float,
-        reads: bool,
-        on_retry: Callable[[int, str], None],
-    ) -> Any:
-        """Call until it answers; raise the last ``WorkError`` when the bounds are reached."""
-        ...
-
-
-class Observers(Protocol):
-    """The stages of observing; each gives the events it comes to, and may be asked again after a crash."""
-
-    def stage(self, name: str, state: State, cancelled: Token) -> Iterable[ev.Body]:
-        """Do one stage: watch, baseline, settled, collected."""
-        ...
-
-
-class Warden(Protocol):
-    """Watches over a drill from outside of it: whether it may still change anything."""
-
-    def watch(self, tell: Callable[[ev.Body], None]) -> None:
-        """Begin to watch; what comes up is told as facts."""
-        ...
-
-    def before(self, step: Step) -> None:
-        """Say, right before a change, that it may be made; ``Rejected`` (nothing was changed) when it may not."""
-        ...
-
-    def close(self) -> None:
-        """End watching."""
-        ...
-
-
-class NoWarden:
-    """For a drill that nobody but its own process can stop."""
-
-    def watch(self, tell: Callable[[ev.Body], None]) -> None:
-        """Watch nothing."""
-
-    def before(self, step: Step) -> None:
-        """Let every change be made."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class NoObservers:
-    """For a drill that watches nothing: it has no stages."""
-
-    def stage(self, name: str, state: State, cancelled: Token) -> Iterable[ev.Body]:
-        """Say that there is nothing to wait for."""
-        _ = state, cancelled
-        return (ev.Ready(name, ok=True, detail="nothing is watched"),)
 
 
 class _Outputs(Mapping[str, Facts]):
@@ -175,56 +55,6 @@ class _Outputs(Mapping[str, Facts]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-class Crew:
-    """Daemon threads that live as long as there is work: a stuck call can never keep the process from ending.
-
-    ``after`` is called by each of them when it has ended a job, before it takes the next. It must not raise.
-    """
-
-    def __init__(self, clock: Clock, after: Callable[[], None], most: int = 64) -> None:
-        self._clock = clock
-        self._after = after
-        self._most = most
-        self._idle = 0
-        self._alive = 0
-        self._lock = threading.Lock()
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-
-    def do(self, job: Callable[[], None]) -> None:
-        """Hand a job over; ``grow`` sees to it that somebody takes it."""
-        self._jobs.put(job)
-
-    def grow(self) -> None:
-        """Start threads for jobs that no idle one will take; one that has just ended its job is let take the next."""
-        if self._jobs.qsize() > self._idle:
-            self._clock.sleep(0)
-        for _ in range(min(self._jobs.qsize() - self._idle, self._most - self._alive)):
-            self._alive += 1
-            threading.Thread(target=self._serve, daemon=True, name="drills-worker").start()
-
-    def _serve(self) -> None:
-        while True:
-            with self._lock:
-                self._idle += 1
-            self._after()
-            job = self._jobs.get()
-            with self._lock:
-                self._idle -= 1
-            job()
-
-
-class Means(msgspec.Struct, frozen=True):
-    """What acts are carried out with."""
-
-    accounts: Accounts
-    retrying: Retrying
-    clock: Clock
-    load: Callable[[Kind, str], Any]
-    observers: Observers
-    conclude: Callable[[State], ev.Finished]
-    warden: Warden = msgspec.field(default_factory=NoWarden)
 
 
 LAST_WORDS: Final = (ev.Ended, ev.Undid, ev.UndoFailed, ev.Finished, drive.Prepared)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from drills.aws.sessions import Accounts
     from drills.clock import Clock
-    from drills.engine.execute import Token
+    from drills.engine.crew import Token
     from drills.engine.plan import AvailabilityWatch, DataWatch, Plan
     from drills.engine.points import Points
     from drills.engine.state import State

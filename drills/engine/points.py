@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from drills.aws.dates import Listening
     from drills.clock import Clock, Stamp
-    from drills.engine.execute import Accounts, Retrying, Token
+    from drills.engine.crew import Token
+    from drills.engine.means import Accounts, Retrying
     from drills.engine.plan import Plan, Step
     from drills.work import Kind, Observation, PointProbe
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from drills.clock import Clock, Stamp
-    from drills.engine.execute import Token
+    from drills.engine.crew import Token
     from drills.engine.state import State
 
 LOOK_EVERY_S = 0.1

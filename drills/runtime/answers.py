@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ssm import SSMClient
 
-    from drills.engine.execute import Accounts
+    from drills.engine.means import Accounts
     from drills.engine.state import State
     from drills.work import Place
 

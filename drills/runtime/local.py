@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from drills.clock import Stamp
-    from drills.engine.execute import Means
+    from drills.engine.means import Means
     from drills.runtime.journal import Journal
 
 LOOK_EVERY_S = 0.1

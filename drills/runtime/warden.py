@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drills.clock import Clock, Stamp
-    from drills.engine.execute import Accounts
+    from drills.engine.means import Accounts
     from drills.engine.plan import Plan, Step
 
 HERE_EVERY_S: Final = 0.2

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from drills.engine.execute import Accounts
+    from drills.engine.means import Accounts
     from drills.engine.plan import Step
     from drills.work import Kind, Observation, Place
 

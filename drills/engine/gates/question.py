@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from drills.engine.execute import Accounts
     from drills.engine.halt import Halt
+    from drills.engine.means import Accounts
     from drills.engine.plan import Plan, Step
     from drills.work import Aws, Kind, Place, Target
 

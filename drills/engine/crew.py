@@ -1,0 +1,76 @@
+"""The threads that carry out acts, and how one of them is told that nobody waits for it any more."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drills.clock import Clock
+
+
+class Token:
+    """Says to a worker that nobody waits for it any more. Costs nothing until somebody waits on it."""
+
+    __slots__ = ("_dropped", "_event")
+
+    def __init__(self) -> None:
+        self._dropped = False
+        self._event: threading.Event | None = None
+
+    def set(self) -> None:
+        """Let go of whoever waits."""
+        self._dropped = True
+        if self._event is not None:
+            self._event.set()
+
+    def is_set(self) -> bool:
+        """Say whether nobody waits for the worker any more."""
+        return self._dropped
+
+    def wait(self, seconds: float) -> bool:
+        """Let that many seconds pass, or fewer when the token is set meanwhile."""
+        if self._event is None:
+            self._event = threading.Event()
+        return self._dropped or self._event.wait(seconds)
+
+
+class Crew:
+    """Daemon threads that live as long as there is work: a stuck call can never keep the process from ending.
+
+    ``after`` is called by each of them when it has ended a job, before it takes the next. It must not raise.
+    """
+
+    def __init__(self, clock: Clock, after: Callable[[], None], most: int = 64) -> None:
+        self._clock = clock
+        self._after = after
+        self._most = most
+        self._idle = 0
+        self._alive = 0
+        self._lock = threading.Lock()
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Hand a job over; ``grow`` sees to it that somebody takes it."""
+        self._jobs.put(job)
+
+    def grow(self) -> None:
+        """Start threads for jobs that no idle one will take; one that has just ended its job is let take the next."""
+        if self._jobs.qsize() > self._idle:
+            self._clock.sleep(0)
+        for _ in range(min(self._jobs.qsize() - self._idle, self._most - self._alive)):
+            self._alive += 1
+            threading.Thread(target=self._serve, daemon=True, name="drills-worker").start()
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            self._after()
+            job = self._jobs.get()
+            with self._lock:
+                self._idle -= 1
+            job()
