@@ -8,6 +8,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,23 +18,33 @@ from msgspec.structs import replace
 from runtime_drill import Drill, eventually, killed_at
 from terminal import CTRL_C, terminal
 
+from drills import catalog
+from drills.aws.retry import Retry
+from drills.aws.sessions import Accounts
 from drills.cli import compose
 from drills.cli.target import target_lock
 from drills.clock import SystemClock
-from drills.engine.plan import Plan
+from drills.engine.crew import Crew
+from drills.engine.deadman import DeadMan
+from drills.engine.means import Means, NoObservers, NoWarden
+from drills.engine.plan import Finally, Plan
 from drills.engine.progress import Status
 from drills.engine.state import State
-from drills.errors import Refused
+from drills.errors import JournalError, Refused
 from drills.report.standstill import standstills
 from drills.runtime import inbox
 from drills.runtime.arrivals import Arrivals
-from drills.runtime.journal import read_drill
+from drills.runtime.journal import Journal, read_drill
+from drills.runtime.local import LocalRun
+from drills.services.flow import Wait
 from drills.testing import plan, step
+from drills.timeline import codec
 from drills.timeline import events as ev
 from drills.timeline.events import Told, Word
 from drills.timeline.facts import Facts
-from drills.work import Kind, Place
+from drills.work import Kind, Observation, Place
 
+SOON = Facts(**{"for": "0s"})
 DONE = ["DO a", "DO b", "DO c"]
 UNDONE = ["DO a", "DO b", "UNDO b", "UNDO a"]
 
@@ -428,11 +441,11 @@ def test_what_many_threads_tell_is_heard_once_each_and_in_the_order_of_each() ->
 # -- who drives --------------------------------------------------------------------------------------------
 
 
-def nothing_after_nothing(count: int) -> Plan:
-    """A chain of steps that each take no time."""
-    steps = [step(f"s{number}", Kind.PROBE, uses="flow.wait", params=Facts(**{"for": "0s"})) for number in range(count)]
-    chained = [replace(one, needs=(steps[at].id,)) for at, one in enumerate(steps[1:])]
-    return plan(steps[0], *chained, places=(Place("here", "123456789012", "us-east-1"),))
+def nothing_after_nothing(count: int, *, chains: int = 1, each: str = "0s") -> Plan:
+    """Give chains of steps that each take no time, or ``each``; the first of one follows upon nothing."""
+    steps = [step(f"s{number}", Kind.PROBE, uses="flow.wait", params=Facts(**{"for": each})) for number in range(count)]
+    chained = [replace(one, needs=(steps[at].id,)) for at, one in enumerate(steps[chains:])]
+    return plan(*steps[:chains], *chained, places=(Place("here", "123456789012", "us-east-1"),))
 
 
 def test_a_chain_of_steps_is_driven_by_the_worker_that_carries_it_out(tmp_path: Path) -> None:
@@ -466,3 +479,125 @@ def test_a_fault_in_a_worker_that_drives_ends_the_drill_and_is_raised_where_it_w
     _, state = read_drill(folder)
     assert state.finished is None
     assert any(one.started is None for one in state.progress.values())
+
+
+def _never(_: State) -> ev.Finished:
+    raise AssertionError("the drill was over")
+
+
+def test_no_worker_drives_on_once_the_inbox_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main thread gives the target back, which takes its time: nothing is begun meanwhile."""
+    folder, written = tmp_path / "drill", [0]
+    read: list[int] = []
+
+    class Slow(NoWarden):
+        def close(self) -> None:
+            read.append(written[0])
+            SystemClock().sleep(0.3)
+
+    def listen(events: Sequence[ev.Event], _: State) -> None:
+        written[0] = events[-1].seq
+
+    def fetch(_: inbox.Inbox, after: int) -> list[Told]:
+        if written[0] > 20:
+            raise JournalError(f"it cannot be read after {after}")
+        return []
+
+    monkeypatch.setattr(inbox.Inbox, "fetch", fetch)
+    chain = nothing_after_nothing(1000, chains=4, each="5ms")
+    state = State(chain)
+    means = Means(Accounts(), Retry(SystemClock()), SystemClock(), catalog.load, NoObservers(), _never, Slow())
+    with Journal.create(folder) as journal:
+        opened = ev.Event(1, SystemClock().now(), ev.Opened("drill", "0", "ana", codec.dump(chain)))
+        state.apply(opened)
+        journal.append([opened])
+        with pytest.raises(JournalError, match="it cannot be read"):
+            LocalRun(journal, state, means, listen=listen, interrupted=lambda _: None).run()
+    events, _ = read_drill(folder)
+    assert len(events) == read[0] < 1000
+
+
+def test_an_undo_does_not_wait_until_the_schedule_of_the_one_before_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> None:
+        SystemClock().sleep(0.09)
+
+    monkeypatch.setattr(DeadMan, "disarm", slow)
+    names = [f"s{number}" for number in range(15)]
+    steps = [step(name, uses="flow.nothing") for name in names]
+    taken_back = plan(*steps, places=(Place("here", "123456789012", "us-east-1"),), finally_=Finally.UNDO)
+    folder = tmp_path / "drill"
+    accounts = compose.recorded_accounts(folder, taken_back)
+    show = compose.Show(lambda _, __: None, lambda _: None, lambda: None)
+    compose.open_drill(folder, taken_back, accounts, show, outside=None)
+    events, state = read_drill(folder)
+    assert all(one.undone for one in state.progress.values())
+    undone = [event for event in events if isinstance(event.body, ev.Undid | ev.UndoStarted)]
+    waits_s = [next_.at.since(one.at) for one, next_ in pairwise(undone) if isinstance(one.body, ev.Undid)]
+    assert (len(waits_s), sum(waits_s) < 0.2) == (14, True)
+
+
+# -- who carries it out ------------------------------------------------------------------------------------
+
+
+def test_every_job_is_taken_though_the_others_hang() -> None:
+    """A worker that has just taken a job is not counted for the next one too, whenever the threads change."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        assert all(_all_at_once(Crew(SystemClock(), lambda: None)) for _ in range(100))
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _all_at_once(crew: Crew) -> bool:
+    """Say whether eight jobs, and then twenty-four, were under way at the same time."""
+    for count in (8, 24):
+        meeting = threading.Barrier(count + 1)
+        for _ in range(count):
+            crew.do(partial(_meets, meeting))
+        crew.grow()
+        _meets(meeting)
+        if meeting.broken:
+            return False
+        SystemClock().sleep(0.002)
+    return True
+
+
+def _meets(meeting: threading.Barrier) -> None:
+    with suppress(threading.BrokenBarrierError):
+        meeting.wait(2.0)
+
+
+def test_a_drill_is_taken_back_and_ends_though_every_worker_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def hangs(*_: object) -> Observation:
+        answered.wait(10)
+        return Observation(ok=True, detail="at last")
+
+    monkeypatch.setattr(Wait, "observe", hangs)
+    begun = step("begun", uses="flow.nothing")
+    looks = [step(f"s{n}", Kind.PROBE, "begun", uses="flow.wait", params=SOON, timeout_s=0.3) for n in range(70)]
+    hanging = plan(begun, *looks, places=(Place("here", "123456789012", "us-east-1"),))
+    folder = tmp_path / "drill"
+    show = compose.Show(lambda _, __: None, lambda _: None, lambda: None)
+    before = SystemClock().now()
+    try:
+        state = compose.open_drill(folder, hanging, compose.recorded_accounts(folder, hanging), show, outside=None)
+    finally:
+        answered.set()
+    assert (state.finished is not None, state.progress["begun"].undone) == (True, True)
+    assert SystemClock().now().since(before) < 5.0
+
+
+def test_a_worker_takes_its_first_job_before_it_looks_for_anything_else() -> None:
+    told: list[str] = []
+    crew = Crew(SystemClock(), lambda: told.append("after"))
+    crew.do(lambda: told.append("job"))
+    crew.grow()
+    eventually(lambda: len(told) == 2)
+    assert told == ["job", "after"]

@@ -48,29 +48,34 @@ class Crew:
         self._clock = clock
         self._after = after
         self._most = most
-        self._idle = 0
+        self._free = 0
+        """Threads that have no job, less the jobs that are there: who takes one is counted when it is handed over."""
         self._alive = 0
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
-    def do(self, job: Callable[[], None]) -> None:
-        """Hand a job over; ``grow`` sees to it that somebody takes it."""
+    def do(self, job: Callable[[], None], *, though_all_hang: bool = False) -> None:
+        """Hand a job over; ``grow`` sees to it that somebody takes it, ``though_all_hang`` one beyond the most."""
+        with self._lock:
+            self._free -= 1
+            if though_all_hang and self._free < 0 and self._alive >= self._most:
+                self._most += 1
         self._jobs.put(job)
 
     def grow(self) -> None:
-        """Start threads for jobs that no idle one will take; one that has just ended its job is let take the next."""
-        if self._jobs.qsize() > self._idle:
+        """Start threads for jobs that no free one will take; one that has just ended its job is let take the next."""
+        if self._free < 0:
             self._clock.sleep(0)
-        for _ in range(min(self._jobs.qsize() - self._idle, self._most - self._alive)):
-            self._alive += 1
+        with self._lock:
+            more = max(0, min(-self._free, self._most - self._alive))
+            self._free += more
+            self._alive += more
+        for _ in range(more):
             threading.Thread(target=self._serve, daemon=True, name="drills-worker").start()
 
     def _serve(self) -> None:
         while True:
+            self._jobs.get()()
             with self._lock:
-                self._idle += 1
+                self._free += 1
             self._after()
-            job = self._jobs.get()
-            with self._lock:
-                self._idle -= 1
-            job()

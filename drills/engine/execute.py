@@ -57,8 +57,8 @@ class _Outputs(Mapping[str, Facts]):
         return sum(1 for _ in self)
 
 
-LAST_WORDS: Final = (ev.Ended, ev.Undid, ev.UndoFailed, ev.Finished, drive.Prepared)
-"""A worker that posts one of these has no more to say in its job."""
+LAST_WORDS: Final = (ev.Ended, ev.UndoFailed, ev.Finished, drive.Prepared)
+"""A worker that posts one of these has nothing more to do in its job; after ``Undid`` a schedule is deleted."""
 
 
 class Workshop:
@@ -98,14 +98,14 @@ class Workshop:
             case decide.Recheck(step=name):
                 self._spawn(name, self._changes.recheck)
             case decide.TakeBack(step=name):
-                self._spawn(name, self._changes.take_back)
+                self._spawn(name, self._changes.take_back, though_all_hang=True)
             case decide.Observe(stage=stage):
                 token = self._tokens[f"@{stage}"] = Token()
-                self._crew.do(lambda: self._observe(stage, token))
+                self._crew.do(lambda: self._observe(stage, token), though_all_hang=True)
             case decide.Disarm(step=name):
-                self._crew.do(lambda: self.deadman.disarm(self._state.progress[name].step))
+                self._crew.do(lambda: self.deadman.disarm(self._state.progress[name].step), though_all_hang=True)
             case decide.Conclude():
-                self._crew.do(self._conclude)
+                self._crew.do(self._conclude, though_all_hang=True)
 
     def begun(self) -> None:
         """Say that all acts of a turn have been handed over."""
@@ -117,7 +117,7 @@ class Workshop:
         for token in tuple(self._tokens.values()):
             token.set()
 
-    def _spawn(self, name: str, job: Callable[[Progress, Token], None]) -> None:
+    def _spawn(self, name: str, job: Callable[[Progress, Token], None], *, though_all_hang: bool = False) -> None:
         token = self._tokens[name] = Token()
         one = self._state.progress[name]
 
@@ -128,7 +128,7 @@ class Workshop:
                 changed = one.step.changes and one.started is not None
                 self._end(name, Outcome.UNKNOWN if changed else Outcome.FAILED, f"{type(error).__name__}: {error}")
 
-        self._crew.do(run)
+        self._crew.do(run, though_all_hang=though_all_hang)
 
     # -- looking -------------------------------------------------------------------------------------------
 

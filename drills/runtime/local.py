@@ -151,7 +151,7 @@ class LocalRun:
                 if self._fault is not None:
                     raise self._fault
                 if not self._turn.last:
-                    self._send(self._heard_of())
+                    self._send(self._heard_of)
 
     def _post(self, fact: drive.Fact) -> None:
         """Take in news, from any thread; the last words of a job wait for ``_drive_on``, which follows at once."""
@@ -163,7 +163,7 @@ class LocalRun:
             try:
                 if self._turn.last or self._fault is not None:
                     break
-                self._send(self._arrived())
+                self._send(self._arrived)
                 if self._turn.last or self._due_soon():
                     self._news.ring()
             except BaseException:  # noqa: BLE001 - it is kept, and the main thread raises it
@@ -177,10 +177,11 @@ class LocalRun:
         """Say whether something is due before the main thread looks by itself."""
         return self._turn.wait_s is not None and self._turn.wait_s < LOOK_EVERY_S
 
-    def _send(self, facts: Sequence[drive.Fact]) -> None:
+    def _send(self, hear: Callable[[], Sequence[drive.Fact]]) -> None:
         """Give the loop its news and carry out the turn; a fault ends the driving, whoever drives."""
         try:
-            self._carry_out(self._drive.send(drive.News(self._means.clock.now(), tuple(facts))))
+            facts = tuple(hear())
+            self._carry_out(self._drive.send(drive.News(self._means.clock.now(), facts)))
         except BaseException as fault:
             self._fault = fault
             raise
