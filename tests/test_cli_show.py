@@ -29,7 +29,7 @@ from drills.cli.main import main
 from drills.report.telling import tell
 from drills.runtime.inbox import say
 from drills.testing import Script
-from drills.timeline.events import Claimed, Event, Parked, Told, Word
+from drills.timeline.events import Claimed, Event, Parked, Ready, Told, Word
 
 NEWEST = "20260103-000000-orders-cccc"
 
@@ -321,6 +321,21 @@ def test_the_report_does_not_send_its_reader_to_itself(home: Path) -> None:
     assert "stored in" in told
     assert "tells all" not in told
     assert "tells all" not in drills(home, "report", "--format", "md").stdout
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("watch", "NOT all observers are up: why"),
+        ("baseline", "baseline NOT taken: why"),
+        ("settled", "service NOT settled: why"),
+        ("collected", "NOT all evidence collected: why"),
+        ("another", "NOT another: why"),
+    ],
+)
+def test_a_stage_that_was_not_reached_is_told_in_a_sentence(stage: str, said: str) -> None:
+    events = simulate(failover(), cut=12)
+    assert tell(Ready(stage, ok=False, detail="why"), events[-1].at, states(events)) == said
 
 
 def test_a_drill_that_is_parked_says_whether_its_sandbox_goes_on(tmp_path: Path) -> None:

@@ -316,6 +316,24 @@ def test_the_question_shows_what_an_abort_would_undo_now() -> None:
     assert asked.index("1. undo scale") < asked.index("2. undo lose (site.isolate at from)")
 
 
+def test_the_question_of_a_paused_drill_does_not_say_that_it_goes_on_by_itself() -> None:
+    state = running(failover(), "scale")
+    assert "after 30 s it goes on" in question(state)
+    state.paused = True
+    asked = question(state)
+    assert "The drill stays paused while you decide, and after 30 s without an answer." in asked
+    assert "  g  leave it paused" in asked
+    assert "goes on" not in asked
+
+
+def test_the_question_breaks_its_lines_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    asked = question(running(failover(), "promote"))
+    assert max(map(len, asked.splitlines())) <= 44
+    assert "  a  abort: the point of no return (promote)\n     is passed: nothing will be undone" in asked
+    assert asked.endswith("\n> ")
+
+
 def test_past_the_point_of_no_return_the_question_says_that_nothing_is_undone() -> None:
     asked = question(running(failover(), "promote"))
     assert "the point of no return (promote) is passed: nothing will be undone" in asked

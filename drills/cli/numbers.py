@@ -101,7 +101,8 @@ def history(runbook: str | None, since: str | None, output: str) -> int:
     if parts:
         paint.show(sys.stdout, parts)
     if not found.kinds:
-        paint.put(sys.stdout, f"{_none_fits(runbook, since, drills)}\n")
+        apart = "\n" if parts else ""
+        paint.put(sys.stdout, f"{apart}{_none_fits(runbook, since, drills)}\n")
     return code
 
 

@@ -132,5 +132,5 @@ def _mode(template: Template, where: Where, given: Table) -> Iterator[Finding]:
         yield Finding(where, "selection-mode", f"{mode}; write a percentage from 1 to 100")
     elif mode == "ALL" and not any(given.get(one) for one in ("resourceArns", "filters", "parameters")):
         told = "every one that has these tags" if given.get("resourceTags") else "every one in the region"
-        narrow = "a tag" if not given.get("resourceTags") else "COUNT(1)"
-        yield warning(where, "broad", f"ALL hits {told}; narrow it with {narrow}, filters or COUNT")
+        tag = "" if given.get("resourceTags") else "a tag, "
+        yield warning(where, "broad", f"ALL hits {told}; narrow it with {tag}COUNT(1), PERCENT(10) or filters")

@@ -6,6 +6,7 @@ import contextlib
 import select
 import signal
 import sys
+import textwrap
 from typing import TYPE_CHECKING, TextIO
 
 from drills.clock import SystemClock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ANSWER_WITHIN_S = 30.0
 TRIES = 3
 LOOK_EVERY_S = 0.1
+NO_ANSWER, PAUSED = "no answer: it goes on", "no answer: it stays paused"
 
 
 def nothing_presses() -> str:
@@ -59,23 +61,32 @@ def interrupt_prompt(
 def question(state: State) -> str:
     """Write the question, with what an abort would do now."""
     held = standing.retreat(state)
-    first = (
-        "c  continue: go on with the paused drill"
-        if state.paused
-        else "p  pause: what runs may end, nothing new starts"
-    )
+    if state.paused:
+        head = f"The drill stays paused while you decide, and after {ANSWER_WITHIN_S:.0f} s without an answer."
+        ways = ("g  leave it paused", "c  continue: go on with the paused drill")
+    else:
+        head = f"Nothing new starts while you decide; after {ANSWER_WITHIN_S:.0f} s it goes on."
+        ways = ("g  go on", "p  pause: what runs may end, nothing new starts")
     lines = [
         "",
-        f"Interrupted. Nothing new starts while you decide; after {ANSWER_WITHIN_S:.0f} s it goes on.",
-        "  g  go on",
-        f"  {first}",
+        f"Interrupted. {head}",
+        *(f"  {way}" for way in ways),
         f"  a  abort: {held.why}",
         *(f"       {place}. undo {name}" for place, name in enumerate(held.undone, 1)),
         *(f"       stays: {name}" for name in held.stays),
         "  Ctrl-C again: abort",
         "> ",
     ]
-    return "\n".join(lines)
+    columns = paint.width()
+    return "\n".join(part for line in lines for part in _fitted(line, columns))
+
+
+def _fitted(line: str, columns: int) -> list[str]:
+    """Break a line that is too long between its words; what follows stands further in."""
+    if len(line) <= columns:
+        return [line]
+    further = " " * (len(line) - len(line.lstrip()) + 3)
+    return textwrap.wrap(line, columns, subsequent_indent=further, break_on_hyphens=False)
 
 
 def _asked(state: State, answers: TextIO, stream: TextIO, limit_s: float, presses: Callable[[], str]) -> Told | None:
@@ -83,7 +94,7 @@ def _asked(state: State, answers: TextIO, stream: TextIO, limit_s: float, presse
     for _ in range(TRIES):
         why = _waited(answers, limit_s, presses)
         if why:
-            paint.put(stream, f"{why}\n")
+            paint.put(stream, f"{PAUSED if state.paused and why == NO_ANSWER else why}\n")
             return None
         said = answers.readline()
         match said.strip().lower()[:1]:
@@ -112,7 +123,7 @@ def _waited(answers: TextIO, limit_s: float, presses: Callable[[], str]) -> str:
         why = presses()
         if why:
             return f"no answer is waited for: {why}"
-    return "no answer: it goes on"
+    return NO_ANSWER
 
 
 def _unasked(state: State) -> Told:

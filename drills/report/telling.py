@@ -94,13 +94,13 @@ def _began(body: ev.Began, *_: object) -> str:
 @tell.register(ev.Ready)
 def _ready(body: ev.Ready, *_: object) -> str:
     names = {
-        "watch": "observers are up",
-        "baseline": "baseline taken",
-        "settled": "service settled",
-        "collected": "evidence collected",
+        "watch": ("observers are up", "NOT all observers are up"),
+        "baseline": ("baseline taken", "baseline NOT taken"),
+        "settled": ("service settled", "service NOT settled"),
+        "collected": ("evidence collected", "NOT all evidence collected"),
     }
-    name = names.get(body.stage, body.stage)
-    return _with(name if body.ok is True else f"{name}: NOT", body.detail)
+    reached, missed = names.get(body.stage, (body.stage, f"NOT {body.stage}"))
+    return _with(reached if body.ok is True else missed, body.detail)
 
 
 @tell.register(ev.Settling)
