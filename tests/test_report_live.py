@@ -321,7 +321,7 @@ def test_the_question_of_a_paused_drill_does_not_say_that_it_goes_on_by_itself()
     assert "after 30 s it goes on" in question(state)
     state.paused = True
     asked = question(state)
-    assert "The drill stays paused while you decide, and after 30 s without an answer." in asked
+    assert "The drill stays paused, also when no answer comes within 30 s." in asked
     assert "  g  leave it paused" in asked
     assert "goes on" not in asked
 

@@ -62,7 +62,7 @@ def question(state: State) -> str:
     """Write the question, with what an abort would do now."""
     held = standing.retreat(state)
     if state.paused:
-        head = f"The drill stays paused while you decide, and after {ANSWER_WITHIN_S:.0f} s without an answer."
+        head = f"The drill stays paused, also when no answer comes within {ANSWER_WITHIN_S:.0f} s."
         ways = ("g  leave it paused", "c  continue: go on with the paused drill")
     else:
         head = f"Nothing new starts while you decide; after {ANSWER_WITHIN_S:.0f} s it goes on."
