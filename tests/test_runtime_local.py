@@ -23,7 +23,7 @@ from drills.aws.retry import Retry
 from drills.aws.sessions import Accounts
 from drills.cli import compose
 from drills.cli.target import target_lock
-from drills.clock import SystemClock
+from drills.clock import Stamp, SystemClock
 from drills.engine.crew import Crew
 from drills.engine.deadman import DeadMan
 from drills.engine.means import Means, NoObservers, NoWarden
@@ -462,6 +462,27 @@ def test_a_chain_of_steps_is_driven_by_the_worker_that_carries_it_out(tmp_path: 
     assert [one.status for one in state.progress.values()] == [Status.DONE] * 40
     assert len(drivers) == 40
     assert len(set(drivers) - {threading.get_ident()}) == 1
+
+
+def test_a_step_does_not_wait_for_a_listener_that_is_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Stamp] = []
+
+    def look(*_: object) -> Observation:
+        looked.append(SystemClock().now())
+        SystemClock().sleep(0.045)
+        return Observation(ok=True, detail="it is so")
+
+    def listen(_: Sequence[ev.Event], __: State) -> None:
+        SystemClock().sleep(0.03)
+
+    monkeypatch.setattr(Wait, "observe", look)
+    chain = nothing_after_nothing(16)
+    folder = tmp_path / "drill"
+    show = compose.Show(listen, lambda _: None, lambda: None)
+    compose.open_drill(folder, chain, compose.recorded_accounts(folder, chain), show, outside=None)
+    begun = [event.at for event in read_drill(folder)[0] if isinstance(event.body, ev.Started)]
+    waits_s = [seen.since(at) for at, seen in zip(begun, looked, strict=True)]
+    assert sorted(waits_s)[8] < 0.015
 
 
 def test_a_fault_in_a_worker_that_drives_ends_the_drill_and_is_raised_where_it_was_run(tmp_path: Path) -> None:

@@ -62,12 +62,15 @@ class Crew:
                 self._most += 1
         self._jobs.put(job)
 
-    def grow(self) -> None:
-        """Start threads for jobs that no free one will take; one that has just ended its job is let take the next."""
-        if self._free < 0:
+    def grow(self, spare: int = 0) -> None:
+        """Start threads for jobs that no free one will take; one that has just ended its job is let take the next.
+
+        ``spare``: so many more than there are jobs, as one of the free ones has still other things to do.
+        """
+        if self._free < spare:
             self._clock.sleep(0)
         with self._lock:
-            more = max(0, min(-self._free, self._most - self._alive))
+            more = max(0, min(spare - self._free, self._most - self._alive))
             self._free += more
             self._alive += more
         for _ in range(more):

@@ -107,9 +107,9 @@ class Workshop:
             case decide.Conclude():
                 self._crew.do(self._conclude, though_all_hang=True)
 
-    def begun(self) -> None:
-        """Say that all acts of a turn have been handed over."""
-        self._crew.grow()
+    def begun(self, *, beside_me: bool = False) -> None:
+        """Say that all acts of a turn have been handed over; ``beside_me``: the caller has still other things to do."""
+        self._crew.grow(1 if beside_me else 0)
 
     def stop(self) -> None:
         """Tell every worker that nobody waits any more."""

@@ -35,6 +35,9 @@ LOOK_EVERY_S = 0.1
 TOGETHER_S = 0.0005
 """Steps of one wave end together: waiting this long for the next saves a commit to disk for each."""
 MOST_TOGETHER = 100
+SLOW_S = 0.002
+SLOW_TIMES = 3
+"""When a listener has taken this long so often in a row, what its turn has begun is carried out by another worker."""
 WORTH_TELLING_S = 1.0
 """A question after Ctrl-C that held the drill for so long stands on its timeline: its numbers hold that time."""
 
@@ -91,6 +94,8 @@ class LocalRun:
         self._wanted = False
         """The main thread wants to drive, so no worker begins to."""
         self._fault: BaseException | None = None
+        self._slow = 0
+        """How often in a row the listener has taken long: a terminal far away, a pipe that somebody empties slowly."""
 
     def run(self) -> State:
         """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
@@ -191,9 +196,11 @@ class LocalRun:
         self._journal.append(turn.events)
         for act in turn.acts:
             self._workshop.do(act)
-        self._workshop.begun()
+        self._workshop.begun(beside_me=self._slow >= SLOW_TIMES)
         if turn.events:
+            told = self._means.clock.now()
             self._listen(turn.events, self.state)
+            self._slow = self._slow + 1 if self._means.clock.now().since(told) >= SLOW_S else 0
         self._turn = turn
 
     def _idle(self, wait_s: float | None) -> None:
