@@ -118,7 +118,7 @@ def line(fact: dict[str, Any]) -> str:
         words[0] += f": {fact['phase']}"
     words.append(f"{show(fact['elapsed_s'])} in" if fact["phase"] != "over" else "over")
     words += [f"{one['step']} {show(one['elapsed_s'])}" for one in fact["running"]]
-    if fact["status"] in ("incomplete", "parked"):
+    if fact["status"] in ("incomplete", "parked") or fact["sandbox_ended"]:
         since = f"for {show(fact['unattended_s'])} " if fact["unattended_s"] is not None else ""
         ended = ", and its sandbox is gone; rehearse it again" if fact["sandbox_ended"] else ""
         judges = " judges what was seen" if ended else ""
