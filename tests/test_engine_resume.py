@@ -252,3 +252,10 @@ def test_a_step_that_ran_when_its_world_went_down_with_the_drill_does_not_run_fo
     assert (change.status, change.detail, change.ended) == (Status.UNKNOWN, why, None)
     assert (look.status, look.detail) == (Status.DROPPED, f"{why}; last seen: no answer")
     assert state.running == {}
+
+
+def test_a_drill_that_is_put_aside_as_it_finishes_has_finished() -> None:
+    drill = Simulation(plan(step("a")), World(), Script(says=(said(3.0, Word.PARK),)))
+    drill.run()
+    kinds = [type(codec.load_event(line).body) for line in drill.lines]
+    assert kinds == [ev.Opened, ev.Started, ev.Ended, ev.Told, ev.Finished]

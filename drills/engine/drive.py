@@ -293,7 +293,7 @@ def drive(state: State) -> Generator[Turn, News, None]:
             loop.take(fact, news.now)
         for body in decide.due(state, news.now):
             loop.take(Fact(news.now, body), news.now)
-        if state.parked:
+        if state.parked and state.finished is None:
             parking = parking or news.now
             if not loop.in_flight() or news.now.since(parking) >= SETTLED_WITHIN_S:
                 loop.emit(news.now, ev.Parked(state.parked_by))
