@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +28,12 @@ LOG_PAGES = 64
 """The write-ahead log is folded into the file and begun anew after so many pages: to sync what is written over costs
 a third less processor time than to sync a file that grows, and takes a third less long."""
 _DDL = "create table events(seq integer primary key, line text not null, link text not null) strict"
+ROWS_AT_ONCE = 8
+
+
+@cache
+def _insert(rows: int) -> str:
+    return f"insert into events values {', '.join(['(?, ?, ?)'] * rows)}"  # noqa: S608 - nothing but question marks
 
 
 class Journal:
@@ -94,19 +101,28 @@ class Journal:
         """Write events in one transaction; when it returns they are on disk. ``JournalError`` when they are not."""
         if not events:
             return
-        rows: list[tuple[int, str, str]] = []
+        values: list[int | str] = []
         head = self._head
         for event in events:
             line = codec.dump_event(event.seq, event.at, event.body)
             head = chain.link(head, line)
-            rows.append((event.seq, line, head))
+            values += (event.seq, line, head)
         try:
-            self._db.execute("begin immediate")
-            self._db.executemany("insert into events values(?, ?, ?)", rows)
-            self._db.execute("commit")
+            # Up to so many rows are one statement, and that a transaction of its own.
+            if len(events) <= ROWS_AT_ONCE:
+                self._db.execute(_insert(len(events)), values)
+            else:
+                self._append_many(values)
         except sqlite3.Error as error:
             raise JournalError(f"{self.folder / FILE}: {error}; nothing more is started") from error
         self._head = head
+
+    def _append_many(self, values: Sequence[int | str]) -> None:
+        self._db.execute("begin immediate")
+        for first in range(0, len(values), 3 * ROWS_AT_ONCE):
+            some = values[first : first + 3 * ROWS_AT_ONCE]
+            self._db.execute(_insert(len(some) // 3), some)
+        self._db.execute("commit")
 
     def read(self, after: int = 0) -> list[Event]:
         """Read the events after a sequence number, checking the chain; ``JournalError`` where it is broken.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.errors import Rejected
@@ -37,13 +38,19 @@ def search(expression: str, answer: Json) -> Json:
     """Find what a JMESPath names in an answer; a text beginning ``no value`` when it cannot be carried out."""
     if _NAME.fullmatch(expression):  # most are the name of one member, which needs no parser
         return answer.get(expression) if isinstance(answer, dict) else None
-    import jmespath
     from jmespath.exceptions import JMESPathError
 
     try:
-        return cast("Json", jmespath.search(expression, answer))
+        return cast("Json", _compiled(expression).search(answer))
     except JMESPathError as error:
         return f"{NO_VALUE}{error}"
+
+
+@lru_cache(maxsize=1024)
+def _compiled(expression: str) -> Any:
+    import jmespath
+
+    return jmespath.compile(expression)
 
 
 def pick(wanted: Mapping[str, str], answer: Json) -> dict[str, Json]:
