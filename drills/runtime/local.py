@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.1
 """How often the inbox and the signals are looked at; a word is answered within this time."""
-TOGETHER_S = 0.0005
-"""Steps of one wave end together: waiting this long for the next saves a commit to disk for each."""
 MOST_TOGETHER = 100
+"""So much news at most is one turn: what comes while a turn is being written is the next one's."""
 SLOW_S = 0.002
 SLOW_TIMES = 3
 """When a listener has taken this long so often in a row, what its turn has begun is carried out by another worker."""
@@ -208,13 +207,10 @@ class LocalRun:
         self._news.wait(LOOK_EVERY_S if wait_s is None else max(0.0, min(LOOK_EVERY_S, wait_s)))
 
     def _arrived(self) -> list[drive.Fact]:
-        """Give the news; while several steps run, with what comes in a moment."""
+        """Give the news that is there."""
         facts: list[drive.Fact] = []
-        together_s = TOGETHER_S if len(self.state.running) > 1 else 0.0
-        fact = self._news.take()
-        while fact is not None:
+        while len(facts) < MOST_TOGETHER and (fact := self._news.take()) is not None:
             facts.append(fact)
-            fact = self._news.take(together_s) if len(facts) < MOST_TOGETHER else None
         return facts
 
     def _heard_of(self) -> list[drive.Fact]:
