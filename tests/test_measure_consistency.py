@@ -174,7 +174,8 @@ def test_two_real_stores_are_told_apart_from_their_files_to_the_report(tmp_path:
     since = min(one.sent for one in lost["payments"])
     share = sum(at < since for at in ticks) / len(ticks)
     seen = told["consistency"]
-    assert seen["low"] - 2 / seen["ticks"] <= share <= seen["high"] + 2 / seen["ticks"]
+    few = 4 / seen["ticks"]  # the two writers were not stopped at the same moment
+    assert seen["low"] - few <= share <= seen["high"] + few
     assert seen["worst_store"] == "payments"
     assert seen["high"] < 1
 
