@@ -116,12 +116,14 @@ class Builder:
             raise invalid(self._name, line, f"tag {event.tag!r} is not allowed; write the plain value")
         if not event.style and event.tag is None and (text in _WORDS or text[0] in _NUMBERS):
             value = self._meant(text, line)
-        if parent is None or parent.key is None or event.anchor is not None or self._nodes >= MAX_NODES:
+        if parent is None or event.anchor is not None or self._nodes >= MAX_NODES:
             self._place(value, line, event.anchor, (1, 0))
-            return
-        self._nodes += 1  # as ``_place`` does it; most scalars are the value of a key
-        parent.node[parent.key] = value  # type: ignore[index]
-        parent.key, parent.wants_key = None, True
+        elif parent.key is not None and isinstance(parent.node, dict):
+            self._nodes += 1  # as ``_place`` does it; most scalars are the value of a key
+            parent.node[parent.key] = value
+            parent.key, parent.wants_key = None, True
+        else:
+            self._place(value, line, event.anchor, (1, 0))
 
     def _name_next(self, parent: _Open, event: Any, key: str, line: int) -> None:
         plain = not event.style

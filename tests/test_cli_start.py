@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 import pytest
@@ -148,19 +150,24 @@ def test_a_reader_that_goes_away_is_no_error(home: Path, words: str) -> None:
     assert ran.stdout.strip() in ("0", "141")
 
 
-@pytest.mark.parametrize("words", ["--version", "--help", "catalog", "schema", "check", "find", "status", "list"])
-def test_a_reader_that_was_gone_before_is_no_missed_objective(home: Path, words: str) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    ran = subprocess.run(
-        [sys.executable, "-m", "drills", *words.split()],
+def told_into(stdout: int | TextIO, home: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command whose output goes there."""
+    return subprocess.run(
+        [sys.executable, "-m", "drills", *words],
         env=environment(home),
-        stdout=writer,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "catalog", "schema", "check", "find", "status", "list"])
+def test_a_reader_that_was_gone_before_is_no_missed_objective(home: Path, words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = told_into(writer, home, words.split())
     os.close(writer)
     assert ran.stderr == ""
     assert ran.returncode in {0, 141}
@@ -171,15 +178,7 @@ def test_a_reader_that_was_gone_before_is_no_missed_objective(home: Path, words:
 )
 def test_a_full_disk_on_stdout_is_told_and_no_success(home: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        ran = subprocess.run(
-            [sys.executable, "-m", "drills", *words],
-            env=environment(home),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ran = told_into(full, home, words)
     assert ran.stderr == "drills: the output is not whole: No space left on device; make room and ask again\n"
     assert ran.returncode == 2
 

@@ -30,3 +30,19 @@ def test_fields_that_json_cannot_hold_are_still_read() -> None:
     )
     assert made == build(wait, made.model_dump(exclude_defaults=True, by_alias=True))
     assert 2**70 in made.model_dump().values()
+
+
+def test_what_is_no_number_is_not_read_as_nothing() -> None:
+    wait = catalog.load(Kind.PROBE, "aws.read")
+    for given in (float("inf"), 0):
+        made = build(
+            wait,
+            {
+                "service": "dynamodb",
+                "operation": "DescribeTable",
+                "parameters": {"TableName": "orders"},
+                "path": "Table.ItemCount",
+                "equals": given,
+            },
+        )
+        assert made.model_dump()["equals"] == given

@@ -27,6 +27,7 @@ KEPT: Final = 1024
 """So many works are kept as they were read: a step is checked, planned and begun with the same fields."""
 _CHANGE = (Kind.ACTION, Kind.FAULT)
 _OPEN: Final = b"${"
+_NULL: Final = b"null"
 _SECRET_NAMES = frozenset({"dsn", "password", "secret", "token"})
 
 
@@ -136,11 +137,14 @@ def _made(work: type[Spec], written: bytes) -> Spec:
 
 
 def _written(fields: Mapping[str, Node]) -> bytes | None:
-    """Write fields as JSON, None when they cannot be (a number beyond 64 bits, half of a surrogate pair)."""
+    """Write fields as JSON, None when they cannot be (a number beyond 64 bits, half of a surrogate pair, no number)."""
+    given = dict(fields.items())
     try:
-        return msgspec.json.encode(dict(fields.items()))
+        written = msgspec.json.encode(given)
     except (TypeError, ValueError, OverflowError):
         return None
+    # What is no finite number is written as null, and is not the same when it is read.
+    return written if _NULL not in written or msgspec.json.decode(written) == given else None
 
 
 def declared(kind: Kind, name: str, given: Mapping[str, Json]) -> Traits:

@@ -168,10 +168,11 @@ class LocalRun:
                 if self._turn.last or self._fault is not None:
                     break
                 self._send(self._arrived)
+            except BaseException:  # noqa: BLE001 - ``_send`` keeps it, and the main thread raises it
+                self._news.ring()
+            else:
                 if self._turn.last or self._due_soon():
                     self._news.ring()
-            except BaseException:  # noqa: BLE001 - it is kept, and the main thread raises it
-                self._news.ring()
             finally:
                 self._driving.release()
         if self._news:
