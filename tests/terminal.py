@@ -63,8 +63,16 @@ class Terminal:
                 self._code = os.waitstatus_to_exitcode(status)
                 self.read(0.0)
                 break
-            assert CLOCK.now().since(begun) < within_s, f"it goes on after {within_s:g} s: {self.text[-2000:]}"
+            late = CLOCK.now().since(begun) >= within_s
+            assert not late, f"it goes on after {within_s:g} s: {self.text[-2000:]}\n{self._stands()}"
         return self._code
+
+    def _stands(self) -> str:
+        """Say what the system knows of it: what it sleeps in, and the signals it was sent and has not taken."""
+        about = Path(f"/proc/{self.pid}")
+        known = (about / "status").read_text(encoding="utf-8").splitlines()
+        told = [line for line in known if line.startswith(("State", "Sig", "ShdPnd"))]
+        return "\n".join([*told, f"in: {(about / 'wchan').read_text(encoding='utf-8')}"])
 
     def close(self) -> None:
         """Kill it if it goes on, and take its terminal away."""

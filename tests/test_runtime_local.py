@@ -332,7 +332,7 @@ def test_a_question_after_ctrl_c_keeps_nobody_else_waiting(tmp_path: Path, how: 
         elif how == "abort":
             say(drill, Word.ABORT)
         shown.shows("no answer is waited for", within_s=10)
-        assert shown.wait(10) == (3 if how == "SIGTERM" else 6)
+        assert shown.wait() == (3 if how == "SIGTERM" else 6)
     assert drill.outside.effects == (["DO a"] if how == "SIGTERM" else ["DO a", "UNDO a"])
 
 
@@ -344,7 +344,7 @@ def test_ctrl_c_on_a_viewer_ends_the_viewing_only(tmp_path: Path) -> None:
         with terminal(watch, drill.environment, tmp_path) as shown:
             shown.shows("seen")
             shown.press(CTRL_C)
-            assert shown.wait(10) == 130
+            assert shown.wait() == 130
             assert "the drill goes on; `drills watch drill` shows it again" in " ".join(shown.text.split())
         assert process.poll() is None
         drill.outside.make("seen")
