@@ -77,7 +77,11 @@ class Builder:
         self.root: Node = None
         self.first = 1
         self._started = False
-        self._takes = {
+
+    def take(self, events: Iterator[Any]) -> None:
+        """Take in all events of a file; ``Invalid`` with the line of what is wrong, or too much."""
+        # Not kept: with its own methods in it, the builder and the whole document would wait for a sweep.
+        handlers: dict[str, Callable[[Any], None]] = {
             "ScalarEvent": self._scalar,
             "MappingStartEvent": self._mapping,
             "SequenceStartEvent": self._sequence,
@@ -86,14 +90,11 @@ class Builder:
             "AliasEvent": self._alias,
             "DocumentStartEvent": self._document,
         }
-
-    def take(self, events: Iterator[Any]) -> None:
-        """Take in all events of a file; ``Invalid`` with the line of what is wrong, or too much."""
         takes: dict[type, Callable[[Any], None] | None] = {}
         for event in events:
             kind = event.__class__
             if kind not in takes:
-                takes[kind] = self._takes.get(kind.__name__)
+                takes[kind] = handlers.get(kind.__name__)
             handler = takes[kind]
             if handler is not None:
                 handler(event)

@@ -180,7 +180,8 @@ class _Maker:
         with self._lock:
             key = (service, writes)
             if key not in self._made:
-                made = self._create(service, attempts=1 if writes else READ_ATTEMPTS, writes=writes)
+                attempts, besides = (1, None) if writes else (READ_ATTEMPTS, _taken_as_given())
+                made = self._create(service, attempts=attempts, writes=writes, besides=besides)
                 if writes:
                     _send_once(made)
                     made.meta.events.register_first("before-parameter-build", refuse_forbidden)
@@ -213,7 +214,7 @@ class _Maker:
 
         patience = Config(connect_timeout=timeout_s, read_timeout=timeout_s, max_pool_connections=pool)
         with self._lock:
-            made = self._create(service, attempts=1, writes=True, patience=patience)
+            made = self._create(service, attempts=1, writes=True, besides=patience)
             _send_once(made)
             self._listen(made, place, writes=True)
             return made
@@ -232,7 +233,7 @@ class _Maker:
             client.meta.events.register("before-call", on_call)
         client.meta.events.register("after-call", on_answer)
 
-    def _create(self, service: str, *, attempts: int, writes: bool, patience: Config | None = None) -> Any:
+    def _create(self, service: str, *, attempts: int, writes: bool, besides: Config | None = None) -> Any:
         import boto3
 
         core = self.holder.core(writes=writes)
@@ -247,7 +248,7 @@ class _Maker:
             service,
             region_name=region,
             endpoint_url=self.place.endpoint_url,
-            config=config.merge(patience) if patience is not None else config,
+            config=config if besides is None else config.merge(besides),
         )
         made.meta.events.register("before-parse", refuse_torn)
         if self.storm is not None:
@@ -275,6 +276,13 @@ def config_for(place: Place) -> Callable[[int], Config]:
         )
 
     return config
+
+
+def _taken_as_given() -> Config:
+    """Spare a read a second look at its parameters: a step's are checked against the model whenever it is built."""
+    from botocore.config import Config
+
+    return Config(parameter_validation=False)
 
 
 @cache

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from drills import __version__
+from drills.cli import frugal
 from drills.clock import SystemClock
 from drills.engine import decide, drive
 from drills.engine.means import Means, NoObservers, NoWarden
@@ -207,6 +208,7 @@ def _drive(
     try:
         run = LocalRun(journal, state, means, listen=show.listen, interrupted=show.interrupted)
         show.heed(run.presses)
+        frugal.drives()
         return run.run()
     finally:
         if elsewhere is not None:

@@ -14,17 +14,25 @@ import sys
 from types import ModuleType
 from typing import Any
 
-NEW_OBJECTS = 20_000
-"""So many more containers made than freed begin a sweep: a few MB at most wait for it."""
+WHILE_READING = 200_000
+"""So many more containers made than freed begin a sweep while files are read: hardly any of them is garbage."""
+WHILE_DRIVING = 20_000
+"""The same of a drill under way, whose calls leave garbage: a few MB at most wait for a sweep."""
 
 
 def begin() -> None:
-    """Sweep only when much is new, and load no plugins; called before the heavy libraries are."""
-    gc.set_threshold(NEW_OBJECTS)
+    """Sweep only when very much is new, and load no plugins; called before the heavy libraries are."""
+    gc.set_threshold(WHILE_READING)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if "importlib.metadata" not in sys.modules:
         later = sys.modules["importlib.metadata"] = _Later("importlib.metadata")
         importlib.__dict__["metadata"] = later  # as the import of any module leaves it with its package
+
+
+def drives() -> None:
+    """Keep what was read for good, as plan and models live as long as the drill; sweep what it makes from now on."""
+    gc.freeze()
+    gc.set_threshold(WHILE_DRIVING)
 
 
 def end() -> None:

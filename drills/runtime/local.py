@@ -7,7 +7,6 @@ people, signals, deadlines, and news from the middle of a job.
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 from contextlib import contextmanager
@@ -99,7 +98,6 @@ class LocalRun:
     def run(self) -> State:
         """Drive to the end of the road; ``JournalError`` when the journal cannot be written: nothing more starts."""
         inbox = self._inbox = Inbox(self._journal.folder)
-        gc.freeze()  # plan and models live as long as the drill: no collection need look at them again
         try:
             with signals_caught():
                 self._means.warden.watch(self._workshop.tell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from drills.errors import Rejected
@@ -11,7 +11,7 @@ from drills.services.aws_model import REFERENCE
 from drills.timeline.facts import Facts, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from drills.yamldoc import Where
 
@@ -41,16 +41,18 @@ def search(expression: str, answer: Json) -> Json:
     from jmespath.exceptions import JMESPathError
 
     try:
-        return cast("Json", _compiled(expression).search(answer))
+        return _compiled(expression)(answer)
     except JMESPathError as error:
         return f"{NO_VALUE}{error}"
 
 
 @lru_cache(maxsize=1024)
-def _compiled(expression: str) -> Any:
+def _compiled(expression: str) -> Callable[[Json], Json]:
     import jmespath
+    from jmespath.visitor import TreeInterpreter
 
-    return jmespath.compile(expression)
+    # As ``ParsedResult.search`` does it, which makes an interpreter for each answer.
+    return partial(TreeInterpreter().visit, jmespath.compile(expression).parsed)
 
 
 def pick(wanted: Mapping[str, str], answer: Json) -> dict[str, Json]:
