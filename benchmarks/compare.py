@@ -35,6 +35,8 @@ class Case:
 
     name: str
     contenders: Mapping[str, Callable[[Path], Program]]
+    often: int = 1
+    """Pairs in each round: of what differs by little, one pair tells little on a machine that is shared."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ class Cases:
             *(self._validate(steps) for steps in (10, 1000)),
             *(self._run("no-ops", inputs.NOTHING, steps) for steps in (10, 100, 1000)),
             *(self._run("reads", inputs.READ, steps) for steps in (100, 1000)),
+            *(self._beside_loops(steps) for steps in (100, 1000)),
         ]
 
     def _status(self) -> Case:
@@ -103,10 +106,12 @@ class Cases:
 
     def _run(self, name: str, work: inputs.Work, steps: int) -> Case:
         pair = inputs.write(self._folder / f"{name}-{steps}", work, steps)
+        theirs = self._theirs("run", "--journal-path", "journal.json", str(pair.theirs), at=pair)
+        return Case(f"{name} {steps}", {"ours": self._ours(pair), "theirs": theirs})
 
-        def ours(folder: Path) -> Program:
-            words = (str(pair.ours), str(pair.environment), self._endpoint, str(folder / "drill"))
-            return Program((sys.executable, str(HERE / "ours.py"), *words), folder, self._environment)
+    def _beside_loops(self, steps: int) -> Case:
+        """Give the same reads as loops of a few lines, right after ours: the speed of a shared machine drifts."""
+        pair = inputs.write(self._folder / f"loops-{steps}", inputs.READ, steps)
 
         def bare(folder: Path) -> Program:
             words = (str(HERE / "bare.py"), self._endpoint, str(steps))
@@ -116,10 +121,14 @@ class Cases:
             words = (str(HERE / "least.py"), str(pair.ours), self._endpoint, str(steps), str(folder / "least"))
             return Program((sys.executable, *words), folder, self._environment)
 
-        theirs = self._theirs("run", "--journal-path", "journal.json", str(pair.theirs), at=pair)
-        loops = {"bare": bare, "least": least} if work is inputs.READ else {}
-        # Beside each other: the speed of a shared machine drifts while theirs runs for half a minute.
-        return Case(f"{name} {steps}", {"ours": ours, **loops, "theirs": theirs})
+        return Case(f"loops {steps}", {"ours": self._ours(pair), "bare": bare, "least": least}, often=3)
+
+    def _ours(self, pair: inputs.Pair) -> Callable[[Path], Program]:
+        def ours(folder: Path) -> Program:
+            words = (str(pair.ours), str(pair.environment), self._endpoint, str(folder / "drill"))
+            return Program((sys.executable, str(HERE / "ours.py"), *words), folder, self._environment)
+
+        return ours
 
     def _drills(self, *words: str) -> Callable[[Path], Program]:
         return lambda folder: Program((str(BIN / "drills"), *words), folder, self._environment)
@@ -132,13 +141,13 @@ class Cases:
 
 
 def measure(cases: list[Case], rounds: int, folder: Path) -> dict[str, Measured]:
-    """Run all contenders of a case one after the other, once for warmth and then ``rounds`` times."""
+    """Run all contenders of a case one after the other, once for warmth and then in all rounds."""
     found: dict[str, Measured] = {}
     for case in cases:
         measured = found[case.name] = Measured({name: [] for name in case.contenders})
         # Long cases are warm after their first seconds; short ones need their files in the page cache.
         warm = 0 if "1000" in case.name else 1
-        for number in range(rounds + warm):
+        for number in range(rounds * case.often + warm):
             for name, program in case.contenders.items():
                 place = folder / "runs" / f"{case.name.replace(' ', '-')}-{number}-{name}"
                 place.mkdir(parents=True)
@@ -159,10 +168,11 @@ def bars(found: dict[str, Measured]) -> list[Bar]:
         ("validate 1000", "CPU to validate 1000 steps / its", lambda one: one.over().cpu_s, 0.5),
         ("no-ops 1000", "CPU of 1000 durable no-ops / its", lambda one: one.over().cpu_s, 1.0),
         ("reads 1000", "CPU of 1000 AWS reads / its", lambda one: one.over().cpu_s, 0.2),
-        ("reads 1000", "CPU of 1000 AWS reads / bare boto3", lambda one: one.over("bare").cpu_s, 1.25),
+        ("loops 1000", "CPU of 1000 AWS reads / bare boto3", lambda one: one.over("bare").cpu_s, 1.25),
     ]
     judged = [Bar(name, value(found[case]), most) for case, name, value, most in promises if case in found]
-    return judged + [Bar(f"peak memory, {name} / its", one.over().peak_mib, 1.0) for name, one in found.items()]
+    beside = {name: one.over().peak_mib for name, one in found.items() if "theirs" in one.costs}
+    return judged + [Bar(f"peak memory, {name} / its", peak, 1.0) for name, peak in beside.items()]
 
 
 def rows(found: dict[str, Measured]) -> list[tuple[str, ...]]:
