@@ -67,6 +67,7 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "two documents": (TOP + STEPS + "---\na: b\n", 8, ("second document", "keep one")),
     "an unknown alias": (TOP + "owner: *me\n" + STEPS, 4, ("define it with &me",)),
     "a number as key": (TOP + "1: x\n" + STEPS, 4, ("a key must be text", "'1':")),
+    "an environment": ("# the wrong file\nenvironment: e\nkind: sandbox\n", 2, ("this is an environment", "--env")),
     "an unknown field": (TOP + "ower: me\n" + STEPS, 4, ("unknown field 'ower'", "did you mean 'owner'?")),
     "an unknown field of a step": (TOP + STEPS + "    tiemout: 3s\n", 8, ("did you mean 'timeout'?",)),
     "a missing title": ("runbook: broken\n" + STEPS, 1, ("'title' is missing", "add it")),
@@ -432,6 +433,12 @@ def test_a_broken_environment_is_told_with_its_line_and_the_repair(case: str, tm
     with pytest.raises(Invalid) as caught:
         load_environment(path)
     _assert_told(path, line, words, caught.value)
+
+
+def test_a_runbook_in_the_place_of_an_environment_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as caught:
+        load_environment(_write(tmp_path, TOP + STEPS))
+    assert [(one.line, "an environment goes with `--env`" in str(one)) for one in caught.value.problems] == [(1, True)]
 
 
 def test_most_broken_files_have_exactly_one_problem(tmp_path: Path) -> None:

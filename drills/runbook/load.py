@@ -53,6 +53,7 @@ def load_runbook(path: Path) -> LoadedRunbook:
 
 def read_runbook(doc: Doc, path: Path) -> LoadedRunbook:
     """Check a runbook that has been parsed; ``path`` says beside which others it stands."""
+    _refuse_other(doc, ("runbook", "a runbook"), ("environment", "an environment"))
     problems = Problems(doc)
     works = Works()
     runbook = read(Runbook, problems, _RUNBOOK)
@@ -77,6 +78,7 @@ def read_environment(doc: Doc, path: Path) -> LoadedEnvironment:
     from drills.runbook.check_environment import check_environment
     from drills.runbook.environment import Environment
 
+    _refuse_other(doc, ("environment", "an environment"), ("runbook", "a runbook"))
     problems = Problems(doc)
     environment = read(Environment, problems, _ENVIRONMENT)
     if environment is not None:
@@ -84,6 +86,13 @@ def read_environment(doc: Doc, path: Path) -> LoadedEnvironment:
     if problems.found or environment is None:
         raise Invalid(problems.found)
     return LoadedEnvironment(environment, doc, path)
+
+
+def _refuse_other(doc: Doc, wanted: tuple[str, str], other: tuple[str, str]) -> None:
+    """Say in one sentence that a file is of the other kind, by the field that names it, and not field by field."""
+    if isinstance(doc.data, dict) and other[0] in doc.data and wanted[0] not in doc.data:
+        swapped = "a runbook is named alone, an environment goes with `--env`"
+        raise Invalid([doc.problem((other[0],), f"this is {other[1]}, and {wanted[1]} is needed here; {swapped}")])
 
 
 def _whole(runbook: Runbook, path: Path, works: Works, problems: Problems) -> None:
