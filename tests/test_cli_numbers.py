@@ -475,6 +475,8 @@ def test_a_drill_that_turned_back_did_not_recover_and_is_in_no_figure(tmp_path: 
     assert (left["drill"], left["damaged"]) == ("z-back", False)
     assert left["why"].startswith(why)
     assert "1 more turned back" in drills(tmp_path, "history").stdout
+    later = drills(tmp_path, "history", "--since", "2100-01-01", "--output", "json")
+    assert json.loads(later.stdout)["left_out"] == [], "nor is one named that is older than was asked for"
     compared = drills(tmp_path, "compare")
     assert f"not counted: z-back: {why}" in " ".join(compared.stderr.split())
     assert compared.returncode == 0

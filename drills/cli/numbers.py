@@ -90,8 +90,9 @@ def history(runbook: str | None, since: str | None, output: str) -> int:
     """
     from drills.report import history as told
 
-    drills, left_out = _past([runbook] if runbook else [])
+    drills, named = _past([runbook] if runbook else [])
     begin = _moment(since) if since else 0
+    left_out = [one for one in named if one.is_of(begin)]
     found = told.history([one for one in drills if one.opened.utc_ns >= begin], left_out)
     code = DAMAGED if any(one.damaged for one in left_out) else 0
     if output == "json":

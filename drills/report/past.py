@@ -62,7 +62,8 @@ class Past:
 class LeftOut:
     """A drill that cannot be counted, and why; ``damaged``: its chain or a seal is broken.
 
-    ``turned_back``: it began to recover, and did not get to the end of its runbook. ``kind`` None: it is not known.
+    ``turned_back``: it began to recover, and did not get to the end of its runbook. ``kind``, ``opened`` None: it is
+    not known.
     """
 
     drill: str
@@ -70,6 +71,11 @@ class LeftOut:
     damaged: bool = False
     turned_back: bool = False
     kind: Kind | None = None
+    opened: Stamp | None = None
+
+    def is_of(self, begin_ns: int) -> bool:
+        """Say whether it may be a drill from then on: what is damaged is named whenever it says that it was."""
+        return self.damaged or self.opened is None or self.opened.utc_ns >= begin_ns
 
 
 def past(drill: str, state: State, broken: str = "") -> Past | LeftOut:
@@ -80,13 +86,13 @@ def past(drill: str, state: State, broken: str = "") -> Past | LeftOut:
     plan = state.plan
     kind = Kind(plan.runbook, plan.mode.value, plan.environment, f"{plan.from_site} -> {plan.to_site}")
     if state.opened is None or state.finished is None:
-        return LeftOut(drill, "it has not finished", kind=kind)
+        return LeftOut(drill, "it has not finished", kind=kind, opened=state.opened)
     if state.finished.status == Ending.REFUSED:
-        return LeftOut(drill, "it was refused: nothing was done", kind=kind)
+        return LeftOut(drill, "it was refused: nothing was done", kind=kind, opened=state.opened)
     if broken:
         return LeftOut(drill, f"the evidence is not what was sealed: {broken}", damaged=True, kind=kind)
     if why := _turned_back(state):
-        return LeftOut(drill, why, turned_back=True, kind=kind)
+        return LeftOut(drill, why, turned_back=True, kind=kind, opened=state.opened)
     read = claimed.read(state.finished.claims)
     steps = {
         one.step.id: _exactly(one.ended.since(one.started))
