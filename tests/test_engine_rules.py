@@ -199,6 +199,16 @@ def test_a_step_whose_when_says_no_is_skipped_and_satisfies_what_waits_for_it() 
     assert state.progress["a"].status is Status.SKIPPED
 
 
+def test_a_when_that_says_neither_yes_nor_no_fails_its_step_and_what_was_done_is_taken_back() -> None:
+    steps = (step("a"), step("b", Kind.ACTION, "a", when="length(steps.a.output.nothing) > `1`"))
+    run = Simulation(plan(*steps), World())
+    state = run.run()
+    assert state.finished == ev.Finished("failed", 9)
+    assert run.world.effects == ["DO a", "UNDO a"]
+    assert state.progress["b"].status is Status.FAILED
+    assert "says neither yes nor no: In function length(), invalid type" in state.progress["b"].detail
+
+
 def test_the_deadline_of_the_whole_drill_takes_it_back() -> None:
     slow = Script(takes_s=lambda name: 500.0 if name == "b" else 1.0)
     run = Simulation(plan(step("a"), step("b", Kind.PROBE, "a", timeout_s=9e3), deadline_s=100.0), World(), slow)

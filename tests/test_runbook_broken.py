@@ -68,6 +68,8 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an unknown alias": (TOP + "owner: *me\n" + STEPS, 4, ("define it with &me",)),
     "a number as key": (TOP + "1: x\n" + STEPS, 4, ("a key must be text", "'1':")),
     "an environment": ("# the wrong file\nenvironment: e\nkind: sandbox\n", 2, ("this is an environment", "--env")),
+    "a when with a number that nobody can hold": (TOP + STEPS + f"    when: a == {'9' * 5000}\n", 8, ("not JMESPath",)),
+    "a when of brackets in brackets": (TOP + STEPS + f"    when: '{'(' * 900}a{')' * 900}'\n", 8, ("nested too deep",)),
     "an unknown field": (TOP + "ower: me\n" + STEPS, 4, ("unknown field 'ower'", "did you mean 'owner'?")),
     "an unknown field of a step": (TOP + STEPS + "    tiemout: 3s\n", 8, ("did you mean 'timeout'?",)),
     "a missing title": ("runbook: broken\n" + STEPS, 1, ("'title' is missing", "add it")),

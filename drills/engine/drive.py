@@ -14,7 +14,7 @@ from drills.engine import decide
 from drills.engine.plan import Section
 from drills.engine.progress import Phase, Status
 from drills.engine.shown import criteria, shown
-from drills.engine.when import wanted
+from drills.engine.when import unwanted
 from drills.timeline import events as ev
 from drills.timeline.facts import Before
 
@@ -224,15 +224,9 @@ class _Loop:
 
     def _command(self, command: decide.Command, now: Stamp) -> None:
         match command:
-            case decide.Start(step=name) | decide.Ask(step=name) if not wanted(
-                self.state, self.state.progress[name].step
-            ):
+            case decide.Start(step=name) | decide.Ask(step=name) if ended := _not_begun(self.state, name):
                 self.emit(now, ev.Started(name, self.state.progress[name].attempt + 1))
-                self.emit(now, ev.Ended(name, ev.Outcome.SKIPPED, "its `when` says no"))
-            case decide.Start(step=name) | decide.Ask(step=name) if _left_out(self.state, name):
-                out = self.state.progress[name].step.left_out
-                self.emit(now, ev.Started(name, self.state.progress[name].attempt + 1))
-                self.emit(now, ev.Ended(name, ev.Outcome.SKIPPED, "" if out is None else out.why))
+                self.emit(now, ev.Ended(name, *ended))
             case decide.Start(step=name):
                 one = self.state.progress[name]
                 if one.step.changes:
@@ -256,10 +250,13 @@ class _Loop:
                 self.act(command)
 
 
-def _left_out(state: State, name: str) -> bool:
-    """Say whether a step is passed over without a look."""
-    out = state.progress[name].step.left_out
-    return out is not None and not out.goal
+def _not_begun(state: State, name: str) -> tuple[ev.Outcome, str] | None:
+    """Say how a step ends that is passed over without a look, and why; None when it is to be begun."""
+    step = state.progress[name].step
+    if (ended := unwanted(state, step)) is not None:
+        return ended
+    out = step.left_out
+    return None if out is None or out.goal else (ev.Outcome.SKIPPED, out.why)
 
 
 def resumption(left: Sequence[ev.Body], by: str, pid: int) -> list[ev.Body]:
@@ -283,8 +280,8 @@ def drive(state: State) -> Generator[Turn, News, None]:
     for name, one in state.progress.items():
         if name not in state.running or (one.asked and one.step.hand is None):
             continue
-        if one.before is None and not one.asked and not wanted(state, one.step):
-            loop.emit(news.now, ev.Ended(name, ev.Outcome.SKIPPED, "its `when` says no"))
+        if one.before is None and not one.asked and (ended := unwanted(state, one.step)) is not None:
+            loop.emit(news.now, ev.Ended(name, *ended))
         elif not one.step.changes:
             loop.turn.acts.append(Look(name))
             loop.begun.add(Look(name))

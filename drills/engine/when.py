@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from drills import expression
+from drills.timeline.events import Outcome
+
 if TYPE_CHECKING:
     from drills.engine.plan import Step
     from drills.engine.state import State
 
 
-def wanted(state: State, step: Step) -> bool:
-    """Say whether ``when`` of a step holds.
+def unwanted(state: State, step: Step) -> tuple[Outcome, str] | None:
+    """Say how a step ends that is not begun for its ``when``, and why; None when it is to be begun.
 
-    It may ask about ``steps.ID.status``, ``steps.ID.output``, ``parameters``, ``mode``, ``from`` and ``to``.
-    Anything JMESPath calls false (null, false, empty) means that the step is skipped. The expression was checked
-    when the runbook was loaded.
+    ``when`` may ask about ``steps.ID.status``, ``steps.ID.output``, ``parameters``, ``mode``, ``from`` and ``to``.
+    Anything JMESPath calls false (null, false, empty) means that the step is skipped. One that does not fit what it
+    finds, such as the length of a number, says neither yes nor no: the step has failed, and nothing was changed.
     """
     if not step.when:
-        return True
-    import jmespath
-
+        return None
     known = {
         "steps": {
             name: {"status": one.status.value, "output": dict(one.output), "adopted": one.adopted}
@@ -30,5 +31,8 @@ def wanted(state: State, step: Step) -> bool:
         "from": state.plan.from_site,
         "to": state.plan.to_site,
     }
-    found: object = jmespath.search(step.when, known)
-    return bool(found) or found == 0
+    try:
+        found = expression.search(step.when, known)
+    except expression.Unfit as error:
+        return Outcome.FAILED, f"not begun, nothing was changed: its `when` says neither yes nor no: {error}"
+    return None if found or found == 0 else (Outcome.SKIPPED, "its `when` says no")

@@ -6,22 +6,20 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from drills import expression
 from drills.observe.answer import MOST_DETAIL, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def reader(expression: str) -> Callable[[bytes], object]:
+def reader(path: str) -> Callable[[bytes], object]:
     """Give a function that finds what a JMESPath expression names in a JSON body; None where it is not there."""
-    import jmespath
-
-    compiled = jmespath.compile(expression)
 
     def find(body: bytes) -> object:
         try:
-            return compiled.search(json.loads(body))
-        except ValueError:  # no JSON, or an expression that does not fit what came: no number
+            return expression.search(path, json.loads(body))
+        except (ValueError, RecursionError):  # no JSON, or an expression that does not fit what came: no number
             return None
 
     return find

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Field, PlainValidator, model_validator
 
+from drills import expression
 from drills.runbook.fields import Name, Span, Text, Written
 
 if TYPE_CHECKING:
@@ -26,15 +27,9 @@ def _least(value: Any) -> Any:
     return value
 
 
-def _check_path(expression: str, examples: str) -> None:
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-
-    try:
-        jmespath.compile(expression)
-    except JMESPathError as error:
-        reason = str(error).splitlines()[0].rstrip(":")
-        raise ValueError(f"json: not JMESPath ({reason}); write it as in {examples}") from error
+def _check_path(path: str, examples: str) -> None:
+    if reason := expression.problem(path):
+        raise ValueError(f"json: not JMESPath ({reason}); write it as in {examples}")
 
 
 Least = Annotated[float | str, PlainValidator(_least, json_schema_input_type=float | str)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from drills import expression
 from drills.runbook.check_objectives import check_objectives
 from drills.runbook.check_order import check_on_failure, check_order
 from drills.runbook.check_points import check_basis, check_points
@@ -220,13 +221,7 @@ def _check_place(one: Listed, found: Traits, problems: Problems) -> None:
 def _check_condition(one: Listed, problems: Problems) -> None:
     if one.step.when is None:
         return
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-
-    try:
-        jmespath.compile(one.step.when)
-    except JMESPathError as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+    if reason := expression.problem(one.step.when):
         problems.add(
             (*one.where, "when"), f"when: not JMESPath ({reason}); write it as in steps.lag.output.lag_s < `5`"
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from drills import expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,8 +19,6 @@ _KINDS: Final = {
 
 def chosen(ec2: Any, target: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the ids that a target chooses, in order of their names; nothing when it chooses nothing."""
-    import jmespath
-
     method, path, key = _KINDS[str(target["resourceType"])]
     asked: dict[str, Any] = {}
     if target.get("resourceTags"):
@@ -27,7 +27,7 @@ def chosen(ec2: Any, target: Mapping[str, Any]) -> tuple[str, ...]:
         ]
     pages = ec2.get_paginator(method).paginate(**asked, PaginationConfig={"MaxItems": 1000})
     arns = {str(arn).rpartition("/")[2] for arn in target.get("resourceArns") or ()}
-    found: list[dict[str, Any]] = [one for page in pages for one in jmespath.search(path, page) or ()]
+    found = [one for page in pages for one in cast("list[dict[str, Any]]", expression.search(path, page) or [])]
     fit = [one for one in found if (not arns or one[key] in arns) and _fits(one, target)]
     return _share(sorted(str(one[key]) for one in fit), str(target.get("selectionMode", "ALL")))
 

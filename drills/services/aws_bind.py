@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from drills import expression
 from drills.errors import Rejected
 from drills.services.aws_model import REFERENCE
 from drills.timeline.facts import Facts, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from drills.yamldoc import Where
 
@@ -21,38 +21,21 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def expression_problem(text: str) -> str:
     """Say why a text is no JMESPath; empty when it is, or when a name in it is not bound yet."""
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-
     if REFERENCE.search(text):
         return ""
-    try:
-        jmespath.compile(text)
-    except JMESPathError as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+    if reason := expression.problem(text):
         return f"{text!r} is no JMESPath ({reason}); write it as in Table.TableStatus, MetricAlarms[0].StateValue"
     return ""
 
 
-def search(expression: str, answer: Json) -> Json:
+def search(path: str, answer: Json) -> Json:
     """Find what a JMESPath names in an answer; a text beginning ``no value`` when it cannot be carried out."""
-    if _NAME.fullmatch(expression):  # most are the name of one member, which needs no parser
-        return answer.get(expression) if isinstance(answer, dict) else None
-    from jmespath.exceptions import JMESPathError
-
+    if _NAME.fullmatch(path):  # most are the name of one member, which needs no parser
+        return answer.get(path) if isinstance(answer, dict) else None
     try:
-        return _compiled(expression)(answer)
-    except JMESPathError as error:
+        return expression.search(path, answer)
+    except expression.Unfit as error:
         return f"{NO_VALUE}{error}"
-
-
-@lru_cache(maxsize=1024)
-def _compiled(expression: str) -> Callable[[Json], Json]:
-    import jmespath
-    from jmespath.visitor import TreeInterpreter
-
-    # As ``ParsedResult.search`` does it, which makes an interpreter for each answer.
-    return partial(TreeInterpreter().visit, jmespath.compile(expression).parsed)
 
 
 def pick(wanted: Mapping[str, str], answer: Json) -> dict[str, Json]:

@@ -1,0 +1,53 @@
+"""JMESPath in one place: checked when it is read, made ready once, and told in one sentence where it does not fit.
+
+The library raises more than its own errors: a number of 5,000 digits, brackets in a thousand brackets, and a function
+given what Python itself cannot compare come out of it as they are.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drills.timeline.facts import Json
+
+_WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+class Unfit(ValueError):
+    """An expression that cannot be carried out on what it was given; says why."""
+
+
+def problem(text: str) -> str:
+    """Say why a text is no JMESPath, in a few words; empty when it is."""
+    try:
+        _ready(text)
+    except _WRONG as error:
+        return _why(error)
+    return ""
+
+
+def search(text: str, value: Any) -> Json:
+    """Find what an expression names in JSON values; None where there is nothing. ``Unfit`` when that cannot be told."""
+    try:
+        return _ready(text)(value)
+    except _WRONG as error:
+        raise Unfit(_why(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def _ready(text: str) -> Callable[[Any], Json]:
+    import jmespath
+    from jmespath.visitor import TreeInterpreter
+
+    # As ``ParsedResult.search`` does it, which makes an interpreter for each answer.
+    return cast("Callable[[Any], Json]", partial(TreeInterpreter().visit, jmespath.compile(text).parsed))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
