@@ -130,6 +130,17 @@ def take_the_beginning_out(journal: Path) -> None:
         db.execute("delete from events")
 
 
+def put_an_event_before_the_first(journal: Path) -> None:
+    with sqlite3.connect(journal) as db:
+        db.execute("update events set seq = -1 where seq = (select max(seq) from events)")
+
+
+def break_a_letter_of_the_schema(journal: Path) -> None:
+    with sqlite3.connect(journal) as db:
+        db.execute("pragma writable_schema = on")
+        db.execute("update sqlite_master set name = cast(x'e92222' as text), sql = 'what'")
+
+
 def make_it_another_database(journal: Path) -> None:
     journal.unlink()
     with sqlite3.connect(journal) as db:
@@ -159,6 +170,8 @@ def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cut_the_file,
         take_an_event_out,
         take_the_beginning_out,
+        put_an_event_before_the_first,
+        break_a_letter_of_the_schema,
         make_it_another_database,
         make_it_no_database,
     ],

@@ -29,6 +29,8 @@ LOG_PAGES = 64
 a third less processor time than to sync a file that grows, and takes a third less long."""
 _DDL = "create table events(seq integer primary key, line text not null, link text not null) strict"
 ROWS_AT_ONCE = 8
+FIRST = -(2**63)
+"""A row before event 1 is none of ours, and must not go unseen."""
 
 
 @cache
@@ -92,7 +94,7 @@ class Journal:
             db.execute(f"pragma wal_autocheckpoint={LOG_PAGES}")
             for statement in statements:
                 db.execute(statement)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             lock.close()
             raise JournalError(f"{folder / FILE}: {error}; nothing was started") from error
         return cls(folder, db, lock)
@@ -131,8 +133,10 @@ class Journal:
         """
         try:
             rows: list[tuple[int, str, str]] = self._db.execute(
-                "select seq, line, link from events where seq >= ? order by seq", (after,)
+                "select seq, line, link from events where seq >= ? order by seq", (after or FIRST,)
             ).fetchall()
+        except UnicodeDecodeError as error:
+            raise JournalError(f"{self.folder / FILE}: a text in it is damaged ({error.reason})") from error
         except sqlite3.Error as error:
             if "no such table" in str(error):  # its process died between making the file and writing into it
                 raise self._unbegun() from error
