@@ -10,6 +10,7 @@ _STEERS: Final = (
     *range(0x7F, 0xA0),  # delete, and C1: an escape sequence in one character
     *range(0x202A, 0x202F),  # writing direction: what is read is not what stands there
     *range(0x2066, 0x206A),
+    *range(0xD800, 0xE000),  # half of a surrogate pair: no terminal can be given one
 )
 _SHOWN: Final = {
     code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two hex digits hold no more

@@ -40,8 +40,27 @@ _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
 def dump(value: object) -> str:
-    """Write a frozen dataclass (or Facts) as one line of JSON."""
-    return _encoder.encode(value).decode()
+    """Write a frozen dataclass (or Facts) as one line of JSON.
+
+    Half of a surrogate pair, as a broken answer may hold it, has no place in a file: it becomes U+FFFD.
+    """
+    try:
+        return _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        return _encoder.encode(_whole(msgspec.to_builtins(value, enc_hook=_write))).decode()
+
+
+def _whole(value: object) -> object:
+    """Give plain values with each half of a surrogate pair replaced."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_whole(name): _whole(one) for name, one in cast("dict[str, object]", value).items()}
+        case list() | tuple():
+            return [_whole(one) for one in cast("list[object]", value)]
+        case _:
+            return value
 
 
 def load(kind: type[T], text: str) -> T:
