@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -350,6 +350,12 @@ def test_ctrl_c_on_a_viewer_ends_the_viewing_only(tmp_path: Path) -> None:
         drill.outside.make("seen")
         assert process.wait(10) == 3
     assert drill.outside.effects == ["DO a", "DO seen", "DO b"]
+
+
+def test_a_note_of_any_bytes_is_taken(tmp_path: Path) -> None:
+    inbox.say(tmp_path, Told(Word.NOTE, "an\udce9", 0, note="caf\udce9"))
+    with closing(inbox.Inbox(tmp_path)) as box:
+        assert [(one.by, one.note) for one in box.fetch(0)] == [("an?", "caf?")]
 
 
 def test_a_message_that_came_with_a_ctrl_c_is_taken_once(tmp_path: Path) -> None:

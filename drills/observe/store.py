@@ -110,7 +110,7 @@ def reading(file: Path) -> Generator[sqlite3.Connection]:
         if version != FORMAT:
             raise JournalError(f"{file}: not an evidence file of format {FORMAT}")
         yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise JournalError(f"{file}: cannot be read: {error}") from error
     finally:
         if connection is not None:

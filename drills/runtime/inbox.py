@@ -34,7 +34,8 @@ def say(folder: Path, message: Told) -> None:
     try:
         with sqlite3.connect(folder / FILE, timeout=5) as db:
             _prepare(db)
-            values = (message.word.value, message.by, message.step, message.note)
+            said = (message.word.value, message.by, message.step, message.note)
+            values = [text.encode("utf-8", "replace").decode() for text in said]  # a shell hands over any bytes
             db.execute(
                 "insert into messages(word, by, step, note, accept_data_loss, force) values(?, ?, ?, ?, ?, ?)",
                 (*values, message.accept_data_loss, message.force),
@@ -59,7 +60,7 @@ class Inbox:
         try:
             self._db = sqlite3.connect(self._file, timeout=5, isolation_level=None)
             _prepare(self._db)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise JournalError(f"{self._file}: {error}; nobody could speak to the drill") from error
 
     def fetch(self, after: int) -> list[Told]:
