@@ -27,6 +27,7 @@ from drills.engine.state import fold
 from drills.observe.reader import appending
 from drills.observe.recorder import Recorder
 from drills.observe.store import seal
+from drills.report.evidence import altered_evidence
 from drills.report.judging import finished, judged_claims
 from drills.report.rules import rules
 from drills.runtime.journal import Journal, pinned_plan
@@ -436,6 +437,26 @@ def test_where_no_drill_fits_history_says_so_in_one_line_and_what_to_do(tmp_path
     assert other == f"no drill of ordrs in {tmp_path} counts, but some of orders: say one of these with --runbook\n"
     late = drills(tmp_path, "history", "--since", "2100-01-01").stdout
     assert late.startswith(f"no drill in {tmp_path} counts since 2100-01-01, the newest is of 20")
+
+
+@pytest.mark.parametrize(("mode", "altered"), [(Mode.REHEARSE, True), (Mode.INCIDENT, False)])
+def test_only_the_evidence_of_a_drill_that_is_held_grows_after_its_seal(
+    tmp_path: Path, mode: Mode, *, altered: bool
+) -> None:
+    folder = lived(tmp_path / DRILL)
+    with Journal.open(folder) as journal:
+        events, state = journal.told()
+    # Nothing of an incident is undone by itself: an abort leaves it held, and its observers go on.
+    opened = ev.Opened(DRILL, "0", "ana@host", codec.dump(replace(state.plan, mode=mode)))
+    abort = ev.Told(ev.Word.ABORT, "ana", 1)
+    bodies = [opened, *(one.body for one in events[1:12]), abort, *(one.body for one in events[12:])]
+    events = [ev.Event(number, stamp(number), body) for number, body in enumerate(bodies, 1)]
+    assert altered_evidence(folder, events) == ""
+    change(
+        folder / "observers" / "service.db",
+        "insert into samples select id + 999, sent + 1, ended, up, 0, by, status, null, null, null, '' from samples",
+    )
+    assert ("service.db was changed after it was sealed" in altered_evidence(folder, events)) is altered
 
 
 def test_a_drill_killed_before_its_first_event_is_left_out_as_what_it_is(tmp_path: Path) -> None:

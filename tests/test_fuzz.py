@@ -71,9 +71,15 @@ def test_what_was_claimed_of_altered_evidence_is_unproven(home: Path, change: st
         assert f"evidence of {file.stem}" in answer.out
 
 
-def test_an_undo_does_not_judge_altered_evidence_as_if_it_were_whole(home: Path) -> None:
+GROWN = """insert into samples
+    select id + 1000, sent + 90000000000, ended + 90000000000, 1, 0, by, status, null, null, null, '' from samples"""
+"""No observer wrote it: they were all stopped before their files were sealed."""
+
+
+@pytest.mark.parametrize("change", ["update samples set up = 1", GROWN])
+def test_an_undo_does_not_judge_altered_evidence_as_if_it_were_whole(home: Path, change: str) -> None:
     with closing(sqlite3.connect(home / "observers" / "service.db")) as db:
-        db.execute("update samples set up = 1")
+        db.execute(change)
         db.commit()
     answer = ran("undo", DRILL, "--accept-data-loss", "--output", "json")
     assert '"MET"' not in answer.out

@@ -175,12 +175,12 @@ def take_over(
 
 
 def _altered_evidence(folder: Path, events: Sequence[ev.Event]) -> str:
-    """Say which evidence was altered since it was sealed, before it is sealed again; what grew since is let be."""
+    """Say which evidence was altered since it was sealed, before it is sealed again."""
     if not any(isinstance(event.body, ev.Sealed) for event in events):
         return ""
-    from drills.report.verify import broken_evidence
+    from drills.report.evidence import altered_evidence
 
-    return broken_evidence(folder, events, may_grow=True)
+    return altered_evidence(folder, events)
 
 
 def _drive(

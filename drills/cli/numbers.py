@@ -289,8 +289,8 @@ def _unread(folder: Path, error: JournalError) -> LeftOut:
 
 def _one(drill: folders.Drill) -> Past | LeftOut:
     """Read one drill's figures, unless what it was judged by is not what was sealed."""
+    from drills.report.evidence import broken_evidence
     from drills.report.past import past
-    from drills.report.verify import broken_evidence
 
     broken = broken_evidence(drill.folder, drill.events) if drill.state.finished is not None else ""
     return past(drill.name, drill.state, broken)

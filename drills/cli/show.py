@@ -45,8 +45,8 @@ def _json(value: object) -> None:
 
 def result_of(drill: folders.Drill) -> DrillResult:
     """Compute what a report tells of a drill that was read; what was claimed of evidence that is gone is unproven."""
+    from drills.report.evidence import broken_evidence
     from drills.report.result import Source, summarize, unproven
-    from drills.report.verify import broken_evidence
 
     source = Source(str(drill.folder), drill.head, drill.driven)
     why = broken_evidence(drill.folder, drill.events) if drill.state.finished is not None else ""

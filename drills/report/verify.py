@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from drills import __version__
 from drills.engine.state import fold
-from drills.errors import JournalError, Unreadable
-from drills.observe.store import seal
+from drills.errors import Unreadable
 from drills.report import judging
+from drills.report.evidence import EVIDENCE, UNFIT, Check, checks, located
 from drills.report.rules import rules
 from drills.timeline import events as ev
 from drills.timeline.facts import Facts
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from drills.timeline.facts import Json
 
 STORED = frozenset({"timeline", "plan"})
-EVIDENCE = "evidence of "
-"""How the checks are called that compare what is stored with what it was when it was written."""
 TOLD = frozenset({"real", "simulated"})
 """What a drill says of its surroundings: no number, and not computed from its evidence."""
 PROSE = frozenset({"why", "decided_by", "detail", "told", "write_rate", "assumptions", "warnings"})
@@ -38,22 +34,6 @@ UNTOLD = ", before rules were written down"
 """Of a drill that was judged by a version that named no rules."""
 LATER = frozenset({"exposure", "recovery", "observer"})
 """What versions before did not claim: where it is missing, nothing was claimed that could be wrong."""
-UNFIT = (JournalError, ValueError, TypeError, LookupError, OverflowError, AttributeError)
-"""What judging damaged evidence may come to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was compared. ``ok`` None: there was nothing to compare it with.
-
-    ``reworded``: sentences that are another today, which is no difference in what was measured.
-    """
-
-    name: str
-    ok: bool | None
-    detail: str
-    differences: tuple[str, ...] = ()
-    reworded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,81 +75,20 @@ def unread(drill: str, why: str, *, ok: bool | None) -> Verification:
 
 def verify(folder: Path, events: Sequence[ev.Event], state: State, head: str) -> Verification:
     """Check a drill whose chain has been found whole and whose plan could be read (that is how it came here)."""
-    events = [_located(event, folder) for event in events]
+    events = [located(event, folder) for event in events]
     plan = state.plan
     opened = next((one.body for one in events if isinstance(one.body, ev.Opened)), None)
     by = "" if opened is None or opened.tool == __version__ else f", by drills {opened.tool} (this is {__version__})"
     judged_by = "" if opened is None or state.finished is None else state.finished.rules or f"{opened.tool}{UNTOLD}"
-    checks = [
+    found = [
         Check("timeline", ok=True, detail=f"{len(events)} events, every link of the chain holds"),
         Check(
             "plan", ok=True, detail=f"{plan.runbook}: {len(plan.steps)} steps, {len(plan.objectives)} objectives{by}"
         ),
-        *_evidence(events),
+        *checks(events),
         *_claims(events, state),
     ]
-    return Verification(folder.resolve().name, len(events), head, tuple(checks), judged_by, rules())
-
-
-def broken_evidence(folder: Path, events: Sequence[ev.Event], *, may_grow: bool = False) -> str:
-    """Say which evidence is no longer what the drill was judged by; empty when all of it is.
-
-    ``may_grow``: an observer may still write, so evidence never sealed, or longer than when it was, is let be.
-    """
-    found = _evidence([_located(event, folder) for event in events], may_grow=may_grow)
-    return "; ".join(f"{one.name}: {one.detail}" for one in found if one.ok is not True)
-
-
-def _located(event: ev.Event, folder: Path) -> ev.Event:
-    """Look for evidence beside the journal first, so that a copied drill is verified by its own files."""
-    body = event.body
-    if not isinstance(body, ev.Watching | ev.Sealed):
-        return event
-    near = folder / "observers" / Path(body.file).name
-    return replace(event, body=replace(body, file=str(near))) if near.exists() else event
-
-
-# -- evidence ----------------------------------------------------------------------------------------------
-
-
-def _evidence(events: Sequence[ev.Event], *, may_grow: bool = False) -> Iterator[Check]:
-    """Compare every observer's file with the last seal it was given."""
-    files = {one.body.file: one.body.observer for one in events if isinstance(one.body, ev.Watching)}
-    seals = {one.body.file: one.body for one in events if isinstance(one.body, ev.Sealed)}
-    for file, observer in files.items():
-        name = f"{EVIDENCE}{observer}"
-        if file in seals:
-            yield _sealed(name, seals[file], may_grow=may_grow)
-        elif may_grow:
-            continue
-        elif Path(file).exists():
-            yield Check(name, ok=None, detail=f"{file} was never sealed: nothing says what it held")
-        else:
-            yield Check(name, ok=False, detail=f"{file} is missing, and was never sealed")
-
-
-def _sealed(name: str, said: ev.Sealed, *, may_grow: bool) -> Check:
-    if not Path(said.file).exists():
-        return Check(name, ok=False, detail=f"{said.file} is missing; it was sealed with {said.rows:,} rows")
-    try:
-        found = seal(Path(said.file))
-    except Unreadable as error:
-        return Check(name, ok=None, detail=str(error))
-    except UNFIT as error:
-        return Check(name, ok=False, detail=f"{said.file} cannot be read: {error}")
-    if may_grow and found.rows > said.rows:
-        return Check(name, ok=True, detail=f"{found.rows - said.rows:,} rows more than when it was sealed")
-    now: dict[str, Json] = {
-        "rows": found.rows,
-        "first": found.first,
-        "last": found.last,
-        "sha256": found.sha256,
-    }
-    then: dict[str, Json] = {"rows": said.rows, "first": said.first, "last": said.last, "sha256": said.sha256}
-    apart = tuple(differences(then, now, said.observer, ("sealed", "found")))
-    if apart:
-        return Check(name, ok=False, detail=f"{said.file} was changed after it was sealed", differences=apart)
-    return Check(name, ok=True, detail=f"{found.rows:,} rows, sha256 {found.sha256[:16]} as sealed")
+    return Verification(folder.resolve().name, len(events), head, tuple(found), judged_by, rules())
 
 
 # -- claims ------------------------------------------------------------------------------------------------
