@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,6 +198,29 @@ def test_a_step_whose_when_says_no_is_skipped_and_satisfies_what_waits_for_it() 
     state = run.run()
     assert run.world.effects == ["DO b"]
     assert state.progress["a"].status is Status.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("when", "runs"),
+    [
+        ("mode == 'incident'", False),
+        ("mode != 'incident'", True),
+        ("steps.a.status == 'failed'", False),
+        ("steps.a.status == 'done'", True),
+        ("steps.nobody.status", False),
+        ("`false`", False),
+        ("`[]`", False),
+        ("`{}`", False),
+        ("''", False),
+        ("`0`", True),  # as JMESPath has it: a number is there
+        ("!(mode == 'incident')", True),
+    ],
+)
+def test_a_step_is_begun_where_jmespath_calls_its_when_true(when: str, *, runs: bool) -> None:
+    run = Simulation(plan(step("a"), step("b", Kind.ACTION, "a", when=when)), World())
+    state = run.run()
+    assert run.world.effects == (["DO a", "DO b"] if runs else ["DO a"])
+    assert state.progress["b"].status is (Status.DONE if runs else Status.SKIPPED)
 
 
 def test_a_when_that_says_neither_yes_nor_no_fails_its_step_and_what_was_done_is_taken_back() -> None:

@@ -35,4 +35,5 @@ def unwanted(state: State, step: Step) -> tuple[Outcome, str] | None:
         found = expression.search(step.when, known)
     except expression.Unfit as error:
         return Outcome.FAILED, f"not begun, nothing was changed: its `when` says neither yes nor no: {error}"
-    return None if found or found == 0 else (Outcome.SKIPPED, "its `when` says no")
+    says_no = found is None or found is False or found in ("", [], {})  # a 0 is no such thing: JMESPath calls it true
+    return (Outcome.SKIPPED, "its `when` says no") if says_no else None
