@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 from drills import catalog
 from drills.runbook.works import build
+from drills.services.spec import Spec
 from drills.work import Kind
 
 
@@ -16,33 +19,19 @@ def test_a_work_that_remembers_something_is_one_of_its_own_in_each_step() -> Non
     assert build(read, {**fields}) is build(read, {**fields})
 
 
+def asked(equals: JsonValue) -> Spec:
+    """Build a read that compares a count with this."""
+    table: dict[str, JsonValue] = {"TableName": "orders"}
+    fields = {"service": "dynamodb", "operation": "DescribeTable", "parameters": table, "path": "Table.ItemCount"}
+    return build(catalog.load(Kind.PROBE, "aws.read"), {**fields, "equals": equals})
+
+
 def test_fields_that_json_cannot_hold_are_still_read() -> None:
-    wait = catalog.load(Kind.PROBE, "aws.read")
-    made = build(
-        wait,
-        {
-            "service": "dynamodb",
-            "operation": "DescribeTable",
-            "parameters": {"TableName": "orders"},
-            "path": "Table.ItemCount",
-            "equals": 2**70,
-        },
-    )
-    assert made == build(wait, made.model_dump(exclude_defaults=True, by_alias=True))
+    made = asked(2**70)
+    assert made == build(type(made), made.model_dump(exclude_defaults=True, by_alias=True))
     assert 2**70 in made.model_dump().values()
 
 
 def test_what_is_no_number_is_not_read_as_nothing() -> None:
-    wait = catalog.load(Kind.PROBE, "aws.read")
     for given in (float("inf"), 0):
-        made = build(
-            wait,
-            {
-                "service": "dynamodb",
-                "operation": "DescribeTable",
-                "parameters": {"TableName": "orders"},
-                "path": "Table.ItemCount",
-                "equals": given,
-            },
-        )
-        assert made.model_dump()["equals"] == given
+        assert asked(given).model_dump()["equals"] == given
