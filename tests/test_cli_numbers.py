@@ -439,6 +439,18 @@ def test_where_no_drill_fits_history_says_so_in_one_line_and_what_to_do(tmp_path
     assert late.startswith(f"no drill in {tmp_path} counts since 2100-01-01, the newest is of 20")
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_takeover_says_that_observers_went_on_only_where_they_could(tmp_path: Path, *, gone: bool) -> None:
+    folder = lived(tmp_path / DRILL)
+    with Journal.take(folder) as journal:
+        _, state = journal.told()
+        more: list[ev.Body] = [ev.Resumed("ana", 2), *([ev.WorldGone("its sandbox has ended")] if gone else [])]
+        journal.append([ev.Event(state.count + number, stamp(30), body) for number, body in enumerate(more, 1)])
+        claims = judged_claims(folder, journal.state())
+    assert ("observers went on watching" in str(claims["warnings"])) is not gone
+    assert ("its sandbox had ended" in str(claims["warnings"])) is gone
+
+
 @pytest.mark.parametrize(("mode", "altered"), [(Mode.REHEARSE, True), (Mode.INCIDENT, False)])
 def test_only_the_evidence_of_a_drill_that_is_held_grows_after_its_seal(
     tmp_path: Path, mode: Mode, *, altered: bool

@@ -7,7 +7,8 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,25 +121,21 @@ def cut_the_file(journal: Path) -> None:
     journal.write_bytes(data[: len(data) // 2])
 
 
-def take_an_event_out(journal: Path) -> None:
+def changed_by(statements: Sequence[str], journal: Path) -> None:
     with sqlite3.connect(journal) as db:
-        db.execute("delete from events where seq = 3")
+        for statement in statements:
+            db.execute(statement)
 
 
-def take_the_beginning_out(journal: Path) -> None:
-    with sqlite3.connect(journal) as db:
-        db.execute("delete from events")
-
-
-def put_an_event_before_the_first(journal: Path) -> None:
-    with sqlite3.connect(journal) as db:
-        db.execute("update events set seq = -1 where seq = (select max(seq) from events)")
-
-
-def break_a_letter_of_the_schema(journal: Path) -> None:
-    with sqlite3.connect(journal) as db:
-        db.execute("pragma writable_schema = on")
-        db.execute("update sqlite_master set name = cast(x'e92222' as text), sql = 'what'")
+BY_SQL = {
+    "an event taken out": ["delete from events where seq = 3"],
+    "all events taken out": ["delete from events"],
+    "an event before the first": ["update events set seq = -1 where seq = (select max(seq) from events)"],
+    "a broken letter in the schema": [
+        "pragma writable_schema = on",
+        "update sqlite_master set name = cast(x'e92222' as text), sql = 'what'",
+    ],
+}
 
 
 def make_it_another_database(journal: Path) -> None:
@@ -168,12 +165,9 @@ def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
         flip_a_bit,
         flip_a_raw_bit,
         cut_the_file,
-        take_an_event_out,
-        take_the_beginning_out,
-        put_an_event_before_the_first,
-        break_a_letter_of_the_schema,
         make_it_another_database,
         make_it_no_database,
+        *(pytest.param(partial(changed_by, statements), id=name) for name, statements in BY_SQL.items()),
     ],
 )
 def test_a_damaged_journal_is_an_error_and_never_driven(

@@ -257,4 +257,6 @@ def _lints(events: Sequence[ev.Event], clock: str) -> Iterator[str]:
     if others:
         yield f"part of this drill ran on another clock ({', '.join(sorted(others))}): what lies there is not measured"
     if any(isinstance(event.body, ev.Resumed) for event in events):
-        yield "the driving process was replaced during the drill; observers went on watching"
+        gone = any(isinstance(event.body, ev.WorldGone) for event in events)
+        meanwhile = "its sandbox had ended" if gone else "observers went on watching"
+        yield f"the driving process was replaced during the drill; {meanwhile}"
