@@ -1,8 +1,9 @@
 """Compare drills with Chaos Toolkit in one run: processor time, wall time and memory, as medians of paired ratios.
 
 Both tools do the same work from the same content; their runs alternate, so that a noisy machine hurts both. Ours
-is durable (each turn is synced to disk), theirs writes one journal at the end. Its look
-for a new version is turned off.
+writes each turn into the journal before it goes on, theirs writes one journal at the end. For no-ops ours waits for
+the disk each turn; for reads it waits as it always does: before anything changes, and ten times a second.
+"synced" beside the loop of reads is ours when it waits each turn. Their look for a new version is turned off.
 Usage: compare.py [--rounds N] [--python PYTHON_FOR_CHAOS_TOOLKIT] [--only CASE,CASE]
 """
 
@@ -74,7 +75,7 @@ class Cases:
             Case("version", {"ours": self._drills("--version"), "theirs": self._theirs("--version")}),
             self._status(),
             *(self._validate(steps) for steps in (10, 1000)),
-            *(self._run("no-ops", inputs.NOTHING, steps) for steps in (10, 100, 1000)),
+            *(self._run("no-ops", inputs.NOTHING, steps, "synced") for steps in (10, 100, 1000)),
             *(self._run("reads", inputs.READ, steps) for steps in (100, 1000)),
             *(self._beside_loops(steps) for steps in (100, 1000)),
         ]
@@ -104,28 +105,25 @@ class Cases:
             },
         )
 
-    def _run(self, name: str, work: inputs.Work, steps: int) -> Case:
+    def _run(self, name: str, work: inputs.Work, steps: int, *how: str) -> Case:
         pair = inputs.write(self._folder / f"{name}-{steps}", work, steps)
         theirs = self._theirs("run", "--journal-path", "journal.json", str(pair.theirs), at=pair)
-        return Case(f"{name} {steps}", {"ours": self._ours(pair), "theirs": theirs})
+        return Case(f"{name} {steps}", {"ours": self._ours(pair, *how), "theirs": theirs})
 
     def _beside_loops(self, steps: int) -> Case:
-        """Give the same reads as loops of a few lines, right after ours: the speed of a shared machine drifts."""
+        """Give the same reads as a loop of a few lines, right after ours: the speed of a shared machine drifts."""
         pair = inputs.write(self._folder / f"loops-{steps}", inputs.READ, steps)
 
         def bare(folder: Path) -> Program:
             words = (str(HERE / "bare.py"), self._endpoint, str(steps))
             return Program((sys.executable, *words), folder, self._environment)
 
-        def least(folder: Path) -> Program:
-            words = (str(HERE / "least.py"), str(pair.ours), self._endpoint, str(steps), str(folder / "least"))
-            return Program((sys.executable, *words), folder, self._environment)
+        contenders = {"ours": self._ours(pair), "bare": bare, "synced": self._ours(pair, "synced")}
+        return Case(f"loops {steps}", contenders, often=3)
 
-        return Case(f"loops {steps}", {"ours": self._ours(pair), "bare": bare, "least": least}, often=3)
-
-    def _ours(self, pair: inputs.Pair) -> Callable[[Path], Program]:
+    def _ours(self, pair: inputs.Pair, *how: str) -> Callable[[Path], Program]:
         def ours(folder: Path) -> Program:
-            words = (str(pair.ours), str(pair.environment), self._endpoint, str(folder / "drill"))
+            words = (str(pair.ours), str(pair.environment), self._endpoint, str(folder / "drill"), *how)
             return Program((sys.executable, str(HERE / "ours.py"), *words), folder, self._environment)
 
         return ours

@@ -1,7 +1,9 @@
 """Run a runbook against one endpoint: the whole way of ``drills rehearse`` but for booting a sandbox.
 
 From YAML to a finished journal on disk: load, check, compile, drive, judge. ``compare.py`` measures it as a process
-of its own. Usage: ours.py RUNBOOK ENVIRONMENT ENDPOINT FOLDER
+of its own. Usage: ours.py RUNBOOK ENVIRONMENT ENDPOINT FOLDER [synced]
+
+``synced``: wait for the disk at each turn, even where nothing but looks stands in it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from drills.timeline.events import Event
 
 
-def main(runbook: str, environment: str, endpoint: str, folder: str) -> int:
+def main(runbook: str, environment: str, endpoint: str, folder: str, how: str = "") -> int:
     """Run it, print how long the steps took in all, and give 0 when every step is done."""
     frugal.begin()  # as the command does, before it loads the rest
     from drills.aws.sessions import Accounts
@@ -30,7 +32,10 @@ def main(runbook: str, environment: str, endpoint: str, folder: str) -> int:
     from drills.engine.progress import Status
     from drills.runbook.load import load_environment, load_runbook
     from drills.runbook.world import SandboxValues
+    from drills.runtime.journal import Journal
 
+    if how == "synced":
+        Journal.jot = Journal.append
     world = SandboxValues(endpoint, "127.0.0.1:53", folder, private=False, values={}, sites={})
     plan = compile_plan(
         load_runbook(Path(runbook)),
@@ -66,4 +71,4 @@ class Ends:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:5]))
+    sys.exit(main(*sys.argv[1:6]))

@@ -113,6 +113,7 @@ class Touch(ActionSpec):
 
     def capture(self, aws: Aws) -> Before:
         del aws
+        self.world.pass_gate(f"{self.file}.captured")
         return Before(was=self.world.is_there(self.file))
 
     def already(self, aws: Aws) -> Observation:
@@ -207,7 +208,9 @@ class There(ProbeSpec):
 
     def observe(self, aws: Aws) -> Observation:
         del aws
-        there = Outside(self.outside).is_there(self.file)
+        world = Outside(self.outside)
+        world.pass_gate(f"{self.file}.looked")
+        there = world.is_there(self.file)
         return Observation(ok=there, detail=f"{self.file} is {'there' if there else 'not there'}")
 
 
@@ -242,10 +245,16 @@ def chain(*, mode: Mode = Mode.REHEARSE) -> Plan:
     return plan(step("a"), step("b", Kind.ACTION, "a"), step("c", Kind.ACTION, "b"), mode=mode, ask=False)
 
 
+LOOKS = 60
+"""The number of the last step of the drill ``looks``: every fifth changes something, the others only look."""
 PLANS: dict[str, Callable[[], Plan]] = {
     "chain": chain,
     "run": lambda: chain(mode=Mode.RUN),
     "long": lambda: plan(*(step(f"s{n}", Kind.ACTION, *([f"s{n - 1}"] if n else [])) for n in range(40))),
+    "looks": lambda: plan(
+        *(step(f"s{n}", Kind.PROBE if n % 5 else Kind.ACTION, *([f"s{n - 1}"] if n else [])) for n in range(LOOKS + 1)),
+        mode=Mode.REHEARSE,
+    ),
     "fails": lambda: plan(
         step("a"), step("b", Kind.ACTION, "a"), step("never", Kind.PROBE, "b", timeout_s=0.3), mode=Mode.REHEARSE
     ),

@@ -108,6 +108,13 @@ class Turn(msgspec.Struct):
     wait_s: float | None = None
     last: bool = False
 
+    def only_looks(self, state: State) -> bool:
+        """Say whether it is nothing but steps that look and change nothing, beginning and ending."""
+        return all(isinstance(act, Look) for act in self.acts) and all(
+            isinstance(one.body, ev.Started | ev.Ended) and not state.progress[one.body.step].step.changes
+            for one in self.events
+        )
+
 
 _ANSWERS = frozenset({ev.Word.APPROVE, ev.Word.REJECT, ev.Word.NOT_APPLICABLE})
 SETTLED_WITHIN_S = 120.0

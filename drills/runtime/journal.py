@@ -1,11 +1,13 @@
 """One drill's timeline on disk: a SQLite file with one writer, each line chained to the one before by SHA-256.
 
-Write-ahead log, ``synchronous=FULL``: what ``append`` has returned from survives a kill -9 and a power loss.
+Write-ahead log, ``synchronous=FULL``: what ``append`` has returned from survives a kill -9 and a power loss. What
+``jot`` has returned from survives a kill -9, and a power loss once ``append`` or ``sync`` has returned after it.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from functools import cache
 from pathlib import Path
@@ -46,6 +48,10 @@ class Journal:
         self._db = db
         self._lock = lock
         self._head = chain.GENESIS
+        self._full: bool = True
+        """Whether the next transaction is waited for until the disk has it, by the setting of the connection."""
+        self._jotted = False
+        """Whether there is something that the disk may not have yet."""
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -101,6 +107,27 @@ class Journal:
 
     def append(self, events: Sequence[Event]) -> None:
         """Write events in one transaction; when it returns they are on disk. ``JournalError`` when they are not."""
+        self._write(events, full=True)
+
+    def jot(self, events: Sequence[Event]) -> None:
+        """Write events in one transaction as ``append`` does, but do not wait for the disk: no kill loses them."""
+        self._write(events, full=False)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was jotted down; ``JournalError`` when it does not take it."""
+        if not self._jotted:
+            return
+        try:
+            log = os.open(self.folder / f"{FILE}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(log)
+            finally:
+                os.close(log)
+        except OSError as error:
+            raise JournalError(f"{self.folder / FILE}: {error.strerror}; nothing more is started") from error
+        self._jotted = False
+
+    def _write(self, events: Sequence[Event], *, full: bool) -> None:
         if not events:
             return
         values: list[int | str] = []
@@ -110,6 +137,9 @@ class Journal:
             head = chain.link(head, line)
             values += (event.seq, line, head)
         try:
+            if full != self._full:
+                self._db.execute("pragma synchronous=full" if full else "pragma synchronous=normal")
+                self._full = full
             # Up to so many rows are one statement, and that a transaction of its own.
             if len(events) <= ROWS_AT_ONCE:
                 self._db.execute(_insert(len(events)), values)
@@ -118,6 +148,7 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(f"{self.folder / FILE}: {error}; nothing more is started") from error
         self._head = head
+        self._jotted = not full
 
     def _append_many(self, values: Sequence[int | str]) -> None:
         self._db.execute("begin immediate")

@@ -153,7 +153,9 @@ class LocalRun:
                 if self._fault is not None:
                     raise self._fault
                 if not self._turn.last:
+                    self._journal.sync()
                     self._send(self._heard_of)
+        self._journal.sync()
 
     def _post(self, fact: drive.Fact) -> None:
         """Take in news, from any thread; the last words of a job wait for ``_drive_on``, which follows at once."""
@@ -190,8 +192,12 @@ class LocalRun:
             raise
 
     def _carry_out(self, turn: drive.Turn) -> None:
-        """Write what happened, and only then begin what follows from it."""
-        self._journal.append(turn.events)
+        """Write what happened, and only then begin what follows from it.
+
+        A turn that only looks does not wait for the disk: it is synced before anything else is begun, and at the
+        latest when the main thread looks next. A power loss before that costs looks that can be made again.
+        """
+        (self._journal.jot if turn.only_looks(self.state) else self._journal.append)(turn.events)
         for act in turn.acts:
             self._workshop.do(act)
         self._workshop.begun(beside_me=self._slow >= SLOW_TIMES)
