@@ -43,8 +43,25 @@ def _ready(text: str) -> Callable[[Any], Json]:
     import jmespath
     from jmespath.visitor import TreeInterpreter
 
+    parsed: Any = jmespath.compile(text).parsed
+    if _asks_a_no(parsed):
+        raise ValueError("! comes before the dot: !a.b asks a yes or no for its b, which is never there; write !(a.b)")
     # As ``ParsedResult.search`` does it, which makes an interpreter for each answer.
-    return cast("Callable[[Any], Json]", partial(TreeInterpreter().visit, jmespath.compile(text).parsed))
+    return cast("Callable[[Any], Json]", partial(TreeInterpreter().visit, parsed))
+
+
+def _asks_a_no(parsed: Any) -> bool:
+    """Say whether a member is asked for of what ``!`` gives, anywhere within."""
+    todo = [parsed]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            inner = cast("dict[str, Any]", node)
+            children: list[Any] = inner["children"]
+            if inner["type"] == "subexpression" and children[0]["type"] == "not_expression":
+                return True
+            todo += children
+    return False
 
 
 def _why(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -49,12 +50,19 @@ def test_whatever_is_asked_of_whatever_came_an_answer_or_unfit_comes_out(asked: 
         ("9" * 5000, "4300 digits"),
         ("(" * 900 + "a" + ")" * 900, "nested too deep"),
         ("!" * 5000 + "a", "nested too deep"),
+        ("!steps.lag.output.ok", r"write !\(a.b\)"),
+        ("a[?!b.c] | [0]", r"write !\(a.b\)"),
     ],
 )
 def test_what_is_no_expression_is_told_in_a_few_words(asked: str, why: str) -> None:
-    assert why in expression.problem(asked)
+    assert re.search(why, expression.problem(asked))
     with pytest.raises(expression.Unfit, match=why):
         expression.search(asked, {})
+
+
+def test_a_no_is_asked_of_what_stands_in_brackets() -> None:
+    assert expression.search("!(a.b)", {"a": {"b": False}}) is True
+    assert expression.search("!a[0] || a", {"a": [1]}) == [1]
 
 
 def test_an_answer_that_does_not_fit_is_told() -> None:

@@ -29,7 +29,7 @@ def _least(value: Any) -> Any:
 
 def _check_path(path: str, examples: str) -> None:
     if reason := expression.problem(path):
-        raise ValueError(f"json: not JMESPath ({reason}); write it as in {examples}")
+        raise ValueError(f"json: no JMESPath that can be asked ({reason}); write it as in {examples}")
 
 
 Least = Annotated[float | str, PlainValidator(_least, json_schema_input_type=float | str)]

@@ -223,7 +223,8 @@ def _check_condition(one: Listed, problems: Problems) -> None:
         return
     if reason := expression.problem(one.step.when):
         problems.add(
-            (*one.where, "when"), f"when: not JMESPath ({reason}); write it as in steps.lag.output.lag_s < `5`"
+            (*one.where, "when"),
+            f"when: no JMESPath that can be asked ({reason}); write it as in steps.lag.output.lag_s < `5`",
         )
 
 

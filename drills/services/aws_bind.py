@@ -20,11 +20,12 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def expression_problem(text: str) -> str:
-    """Say why a text is no JMESPath; empty when it is, or when a name in it is not bound yet."""
+    """Say why a text is no JMESPath to ask; empty when it is, or when a name in it is not bound yet."""
     if REFERENCE.search(text):
         return ""
     if reason := expression.problem(text):
-        return f"{text!r} is no JMESPath ({reason}); write it as in Table.TableStatus, MetricAlarms[0].StateValue"
+        examples = "Table.TableStatus, MetricAlarms[0].StateValue"
+        return f"{text!r} is no JMESPath that can be asked ({reason}); write it as in {examples}"
     return ""
 
 
