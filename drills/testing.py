@@ -94,7 +94,8 @@ class World:
 class Script:
     """How the world answers: which steps are refused, which end in silence, how long each takes, who says what when.
 
-    ``says``: messages by the moment (seconds after the beginning) at which they are in the inbox.
+    ``says``: messages by the moment (seconds after the beginning) at which they are in the inbox. ``happens``: what
+    comes about at a moment by itself, to whoever drives then.
     """
 
     refuses: frozenset[str] = frozenset()
@@ -102,6 +103,7 @@ class Script:
     undo_fails: frozenset[str] = frozenset()
     takes_s: Callable[[str], float] = lambda _: 1.0
     says: tuple[tuple[float, ev.Told], ...] = ()
+    happens: tuple[tuple[float, ev.Body], ...] = ()
 
 
 class Crash(Exception):
@@ -120,6 +122,7 @@ class Simulation:
         self.state = fold(pinned, map(codec.load_event, self.lines))
         if self.state.last is not None:
             self.clock.passed_ns = self.state.last.mono_ns
+        self._ahead = [(round(at * NS), body) for at, body in self.script.happens if at * NS >= self.clock.passed_ns]
         self._queue: list[tuple[int, int, Callable[[], Sequence[ev.Body | drive.Prepared]]]] = []
         self._order = 0
         self._dropped: set[str] = set()
@@ -160,7 +163,8 @@ class Simulation:
         loop = drive.drive(self.state)
         turn = next(loop)
         for _ in range(100_000):
-            turn = loop.send(drive.News(self.clock.now(), self._news(turn.wait_s)))
+            facts = self._news(turn.wait_s)
+            turn = loop.send(drive.News(self.clock.now(), facts))
             self._commit(turn.events, cut)
             for act in turn.acts:
                 self._act(act)
@@ -172,12 +176,14 @@ class Simulation:
         now_ns = self.clock.passed_ns
         words = [(round(at * NS), told) for at, told in self.script.says if told.inbox > self.state.inbox]
         moments = [self._queue[0][0]] if self._queue else []
-        moments += [at for at, _ in words]
+        moments += [at for at, _ in (*words, *self._ahead)]
         if wait_s is not None:
             moments.append(now_ns + max(0, round(wait_s * NS)))
         if moments:
             self.clock.passed_ns = max(now_ns, min(moments))
         facts = [drive.Fact(self.clock.now(), told) for at, told in words if at <= self.clock.passed_ns]
+        while self._ahead and self._ahead[0][0] <= self.clock.passed_ns:
+            facts.append(drive.Fact(self.clock.now(), self._ahead.pop(0)[1]))
         while self._queue and self._queue[0][0] <= self.clock.passed_ns:
             facts.extend(drive.Fact(self.clock.now(), body) for body in heapq.heappop(self._queue)[2]())
         return tuple(facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drills.engine import decide, drive
-from drills.engine.plan import AvailabilityWatch, Mode, Plan, Section
+from drills.engine.plan import AvailabilityWatch, Mode, OnFailure, Plan, Section
 from drills.engine.progress import Phase, Status
 from drills.engine.state import State, fold
 from drills.testing import FakeClock, Script, Simulation, World, plan, step
@@ -259,3 +259,71 @@ def test_a_drill_that_is_put_aside_as_it_finishes_has_finished() -> None:
     drill.run()
     kinds = [type(codec.load_event(line).body) for line in drill.lines]
     assert kinds == [ev.Opened, ev.Started, ev.Ended, ev.Told, ev.Finished]
+
+
+# -- turned back, and gone on with ---------------------------------------------------------------------------
+
+
+def test_a_drill_that_fails_while_it_is_paused_takes_back_what_it_has_done() -> None:
+    pinned = plan(
+        step("a"),
+        step("b", Kind.ACTION, "a"),
+        step("judge", Kind.PROBE, section=Section.AFTER),
+        hold_for_s=5.0,
+    )
+    run = Simulation(pinned, World(), Script(refuses=frozenset({"b"}), says=(said(3.5, Word.PAUSE),)))
+    run.run()
+    assert run.world.effects == ["DO a", "UNDO a"]
+    assert run.state.finished is not None
+    assert run.clock.passed_ns < 60e9
+
+
+def test_a_question_that_an_abort_dropped_is_put_once_to_who_resumes() -> None:
+    asks = plan(step("a"), step("go", Kind.OPERATOR, "a"), mode=Mode.INCIDENT, ask=True)
+    run = Simulation(asks, World(), Script(says=(said(5.0, Word.ABORT),)))
+    assert decide.phase(run.run()) is Phase.HELD
+    again = Simulation(asks, run.world, Script(says=(said(9.0, Word.APPROVE, "go", 2),)), run.lines)
+    again.run()
+    bodies = [codec.load_event(line).body for line in again.lines]
+    assert [body.step for body in bodies if isinstance(body, ev.Asked)] == ["go", "go"]
+
+
+def test_an_incident_that_was_aborted_in_its_checks_goes_on_when_it_is_resumed() -> None:
+    pinned = plan(step("ready", Kind.PROBE, section=Section.BEFORE), step("a"), mode=Mode.INCIDENT, ask=True)
+    run = Simulation(pinned, World(), Script(says=(said(0.5, Word.ABORT),)))
+    assert decide.phase(run.run()) is Phase.HELD
+    again = Simulation(pinned, run.world, Script(), run.lines)
+    again.run()
+    assert again.world.effects == ["DO a"]
+
+
+def test_what_ended_unknown_after_an_abort_counts_once_the_drill_is_resumed() -> None:
+    pinned = plan(step("a", on_failure=OnFailure.CONTINUE), mode=Mode.INCIDENT, ask=True)
+    run = Simulation(pinned, World(), Script(silent=frozenset({"a"}), says=(said(1.5, Word.ABORT),)))
+    assert decide.phase(run.run()) is Phase.HELD
+    assert run.state.progress["a"].status is Status.UNKNOWN
+    again = Simulation(pinned, run.world, Script(), run.lines)
+    again.run()
+    assert decide.ending(again.state, ("MET",)) is decide.Ending.FAILED
+
+
+def test_a_drill_that_is_put_aside_begins_no_change_that_it_had_looked_at() -> None:
+    pinned = plan(step("a"), step("slow"))
+    takes = {"a": 9.0, "slow": 3.0}
+    run = Simulation(pinned, World(), Script(takes_s=takes.__getitem__, says=(said(4.0, Word.PARK),)))
+    run.run()
+    assert run.state.put_aside
+    assert run.world.effects == ["DO slow"]
+    again = Simulation(pinned, run.world, Script(), run.lines)
+    again.run()
+    assert run.world.effects == ["DO slow", "DO a"]
+
+
+def test_a_promotion_said_to_have_failed_and_found_there_is_past_the_point_of_no_return() -> None:
+    pinned = plan(*PAST_RETURN, hold_for_s=60.0)
+    words = (said(20.0, Word.RESOLVE_FAILED, "promote"), said(21.0, Word.RETRY, "promote", 2))
+    run = Simulation(pinned, World(), Script(silent=frozenset({"promote"}), refuses=frozenset({"writer"}), says=words))
+    run.run()
+    assert run.state.progress["promote"].status is Status.DONE
+    assert decide.phase(run.state) is Phase.HELD
+    assert not any(effect.startswith("UNDO") for effect in run.world.effects)

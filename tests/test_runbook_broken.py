@@ -68,7 +68,7 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an unknown alias": (TOP + "owner: *me\n" + STEPS, 4, ("define it with &me",)),
     "a number as key": (TOP + "1: x\n" + STEPS, 4, ("a key must be text", "'1':")),
     "an environment": ("# the wrong file\nenvironment: e\nkind: sandbox\n", 2, ("this is an environment", "--env")),
-    "a when with a number that nobody can hold": (TOP + STEPS + f"    when: a == {'9' * 5000}\n", 8, ("not JMESPath",)),
+    "a when with a number that nobody can hold": (TOP + STEPS + f"    when: a == {'9' * 5000}\n", 8, ("no JMESPath",)),
     "a when of brackets in brackets": (TOP + STEPS + f"    when: '{'(' * 900}a{')' * 900}'\n", 8, ("nested too deep",)),
     "an unknown field": (TOP + "ower: me\n" + STEPS, 4, ("unknown field 'ower'", "did you mean 'owner'?")),
     "an unknown field of a step": (TOP + STEPS + "    tiemout: 3s\n", 8, ("did you mean 'timeout'?",)),
@@ -156,7 +156,21 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         9,
         ("set already on line 8", "keep one"),
     ),
-    "a when that is no JMESPath": (TOP + STEPS + '    when: "a ||"\n', 8, ("not JMESPath",)),
+    "a when that is no JMESPath": (TOP + STEPS + '    when: "a ||"\n', 8, ("no JMESPath",)),
+    "a when that denies before it looks": (
+        TOP + STEPS + "    when: '!steps.note.adopted'\n",
+        8,
+        ("! comes before the dot", "write !(a.b)"),
+    ),
+    "a fallback that waits for its step": (
+        TOP
+        + STEPS
+        + "    on_failure: {run: b}\n"
+        + "  - {id: c, action: flow.nothing, at: to}\n"
+        + "  - {id: b, action: flow.nothing, at: to, needs: [c]}\n",
+        8,
+        ("note -> b -> c -> note is a circle", "waits for what runs in its place"),
+    ),
     "an unclosed name": (TOP + STEPS + '    with: {note: "${oh"}\n', 8, ("not closed", "$${")),
     "an unknown direction": (TOP + STEPS + '    with: {note: "${form.db}"}\n', 8, ("did you mean 'from'?",)),
     "an output of nothing": (
@@ -256,7 +270,7 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a capacity that is no JMESPath": (
         TOP + CAPACITY.format("json: 'healthy[', value: 4"),
         6,
-        ("not JMESPath", "length(targets)"),
+        ("no JMESPath", "length(targets)"),
     ),
     "a capacity that is text": (
         TOP + CAPACITY.format("json: healthy, value: four"),

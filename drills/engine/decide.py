@@ -171,9 +171,9 @@ def commands(state: State) -> Iterator[Command]:
 
 
 def waits(state: State, section: Section) -> bool:
-    """Say whether nothing of a section may be begun now, though its needs are met."""
-    if state.stop is not None and section is not Section.AFTER:
-        return True
+    """Say whether nothing of a section may be begun now, though its needs are met. A way back is not paused."""
+    if state.stop is not None:
+        return section is not Section.AFTER
     return state.paused or (bool(state.held_for) and section is Section.STEPS)
 
 

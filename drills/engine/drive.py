@@ -199,7 +199,7 @@ class _Loop:
     def _prepared(self, body: Prepared, now: Stamp) -> None:
         one = self.state.progress[body.step]
         self.begun.discard(Prepare(body.step))
-        if one.status is not Status.WAITING or decide.waits(self.state, one.step.section):
+        if one.status is not Status.WAITING or self.state.parked or decide.waits(self.state, one.step.section):
             return
         self.emit(now, ev.Started(body.step, one.attempt + 1, body.before))
         if body.adopted:

@@ -88,6 +88,8 @@ class Progress(msgspec.Struct):
     in_doubt: bool = False
     touched: bool = False
     """An attempt ended UNKNOWN: whatever came after it, the change may be there and be ours."""
+    tried: bool = False
+    """A person said of such an attempt that it failed: found there after all, the change is ours, and not adopted."""
     released: bool = False
     handled: bool = False
     late: bool = False

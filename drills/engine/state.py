@@ -1,18 +1,18 @@
 """What a drill is, computed from its timeline alone: ``State = fold(events)``.
 
 Pure: no clock, no I/O. Every decision is derived here from facts, never written as a second event beside the
-fact that caused it. Work per event is bounded by the edges it touches (counters and a ready queue).
+fact that caused it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from drills.engine import people
+from drills.engine.line import Line
 from drills.engine.plan import Mode, OnFailure, Plan, Section
 from drills.engine.progress import HOLD, TERMINAL, Progress, Schedules, Status, Stop
 from drills.timeline import events as ev
@@ -23,6 +23,7 @@ from drills.work import Kind
 CUT_OFF: Final = "the drill's process ended while it ran, and the sandbox with it"
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterable
 
     from drills.clock import Stamp
@@ -78,17 +79,7 @@ class State:
         self.was_over = self.deadline_passed = False
         self.running: dict[str, None] = {}
         self._order: dict[str, None] = {}
-        self._missing = {step.id: len(step.needs) for step in plan.steps}
-        self._dependents: dict[str, list[str]] = {step.id: [] for step in plan.steps}
-        self._open = dict.fromkeys(Section, 0)
-        self._ready: dict[Section, deque[str]] = {section: deque() for section in Section}
-        for step in plan.steps:
-            for need in step.needs:
-                self._dependents[need].append(step.id)
-            if step.section is not Section.GUARD and not step.reserve:
-                self._open[step.section] += 1
-                if not step.needs:
-                    self._ready[step.section].append(step.id)
+        self._line = Line(self.progress)
 
     # -- facts ---------------------------------------------------------------------------------------------
 
@@ -144,7 +135,8 @@ class State:
         self._watch_again()
         self._forget_hold()
         for name, one in self.progress.items():
-            dropped = one.status is Status.DROPPED and one.step.section in (Section.STEPS, Section.AFTER)
+            one.late = False
+            dropped = one.status is Status.DROPPED and one.step.section is not Section.GUARD
             failed = one.status in (Status.FAILED, Status.UNKNOWN) and not one.released and not one.handled
             if dropped or (failed and one.step.section is Section.STEPS):
                 self._again(name)
@@ -228,7 +220,8 @@ class State:
             if body.receipt is not None and one.receipt is None:
                 one.receipt = body.receipt
             return
-        one.output, one.by, one.adopted = body.output, body.by, body.adopted and not one.touched
+        one.output, one.by = body.output, body.by
+        one.adopted = body.adopted and not (one.touched or one.tried)
         one.receipt = body.receipt if body.receipt is not None else one.receipt
         self._end(at, one, _STATUS[body.outcome], body.detail)
 
@@ -246,7 +239,7 @@ class State:
             return
         late = f"no end within {body.after_s:g} s" + (f"; last seen: {one.detail}" if one.detail else "")
         if one.step.best_effort_s is not None and not one.released and body.after_s < one.step.timeout_s:
-            self._release(one)
+            self._line.release(one)
             one.detail = late
         elif one.step.kind is Kind.OPERATOR:
             self._end(at, one, Status.FAILED, f"nobody answered within {body.after_s:g} s: taken as a no")
@@ -328,6 +321,7 @@ class State:
                 one.detail = f"{people.different(one.said_yes)} of {people.wanted(one.step)} have approved: {said}"
 
     def _resolve_failed(self, at: Stamp, one: Progress, detail: str) -> None:
+        one.tried |= one.touched or one.in_doubt
         one.touched = False
         if one.status is Status.RUNNING:
             self._end(at, one, Status.FAILED, detail)
@@ -439,20 +433,17 @@ class State:
         one.status, one.detail, one.ended = status, detail, at
         self._order[step.id] = None
         if step.section is Section.BEFORE:
-            self._open[step.section] -= 1
+            self._line.settle(one)
             if self.plan.mode is not Mode.INCIDENT and self.stop is None:
                 self.stop, self.why = Stop.REFUSED, f"{step.id}: {detail}"
-            else:
-                self._release(one)
         elif step.section is Section.AFTER or one.released or step.best_effort_s is not None:
-            self._settle_counts(one)
+            self._line.settle(one)
         elif step.kind is Kind.OPERATOR and self.stop is None:
             self._abort(f"{step.id}: {detail}")
         elif step.on_failure is OnFailure.CONTINUE:
-            self._settle_counts(one)
+            self._line.settle(one)
         elif step.on_failure is OnFailure.RUN:
-            one.handled = True
-            self._run_instead(one)
+            self._line.run_instead(one)
         elif step.on_failure is OnFailure.UNDO or self.stop is not None:
             self._fail(f"{step.id}: {detail}")
         else:
@@ -467,39 +458,11 @@ class State:
         self.held_for.discard(one.step.id)
         one.status, one.detail, one.ended, one.in_doubt = status, detail, at, False
         self._order.setdefault(one.step.id)
-        self._settle_counts(one)
-
-    def _settle_counts(self, one: Progress) -> None:
-        """Count a step as over. A fallback is counted in the place of the step it stands for."""
-        self._open[one.step.section] -= 1
-        self._release(one)
-
-    def _release(self, one: Progress) -> None:
-        """Give every step that waits for this one its turn."""
-        if one.released:
-            return
-        one.released = True
-        for name in self._dependents[one.step.id]:
-            self._missing[name] -= 1
-            waiting = self.progress[name].step
-            if not self._missing[name] and not waiting.reserve:
-                self._ready[waiting.section].append(name)
-
-    def _run_instead(self, one: Progress) -> None:
-        """Start the fallback of a failed step; what waited for the step waits for the fallback."""
-        instead = self.progress[one.step.run_on_failure]
-        if instead.released:
-            self._settle_counts(one)
-            return
-        self._dependents[instead.step.id].extend(self._dependents[one.step.id])
-        self._ready[instead.step.section].append(instead.step.id)
-        one.released = True
+        self._line.settle(one)
 
     def _again(self, name: str) -> None:
-        one = self.progress[name]
         self._order.pop(name, None)
-        one.status, one.ended = Status.WAITING, None
-        self._ready[one.step.section].append(name)
+        self._line.again(self.progress[name])
 
     def _abort(self, why: str) -> None:
         if self.stop is not None or self.finished is not None:
@@ -561,14 +524,11 @@ class State:
 
     def ready(self, section: Section) -> deque[str]:
         """Give the steps of a section whose needs are met and that have not been started, first come first."""
-        queue = self._ready[section]
-        while queue and self.progress[queue[0]].status is not Status.WAITING:
-            queue.popleft()
-        return queue
+        return self._line.ready(section)
 
     def open_steps(self, section: Section) -> int:
-        """How many steps of a section have not ended."""
-        return self._open[section]
+        """How many steps of a section are not over."""
+        return self._line.open_steps(section)
 
     def owed(self) -> list[Progress]:
         """Everything owed, in the order in which it is to be taken back (last completed first)."""
@@ -626,12 +586,19 @@ class State:
             one
             for one in self.progress.values()
             if one.status in (Status.FAILED, Status.UNKNOWN)
-            and not one.handled
+            and not self._made_good(one)
             and not one.late
             and one.step.best_effort_s is None
             and one.step.kind is not Kind.OPERATOR
             and one.step.section in (Section.STEPS, Section.AFTER)
         ]
+
+    def _made_good(self, one: Progress) -> bool:
+        """Say whether the fallback of a step that failed has done what the step could not."""
+        if not one.handled:
+            return False
+        instead = self.progress[one.step.run_on_failure]
+        return instead.status is Status.DONE or self._made_good(instead)
 
 
 def fold(plan: Plan, events: Iterable[ev.Event]) -> State:

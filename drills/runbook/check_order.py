@@ -60,7 +60,21 @@ def check_order(listed: tuple[Listed, ...], reserve: frozenset[str], problems: P
         problems.add(where, "too many steps wait for too many others; put one step between the two wide blocks")
         return {}
     needs_of.update({one.id: one.needs or () for one in spare})
-    return {} if _check_cycles(needs_of, listed, problems) else needs_of
+    if _check_cycles(needs_of, listed, problems) or _check_fallbacks(needs_of, listed, problems):
+        return {}
+    return needs_of
+
+
+def _check_fallbacks(needs: Needs, listed: tuple[Listed, ...], problems: Problems) -> bool:
+    """Say whether a fallback waits for a step that may have to wait for it: neither would ever end."""
+    instead = {one.step.id: one.step.on_failure.run for one in listed if one.section == "steps"}
+    waits = {step: (*of, run) if (run := instead.get(step)) in needs else of for step, of in needs.items()}
+    rings = cycles(waits)
+    for ring in rings:
+        where = next(one.where for one in listed if one.step.id in ring and one.step.on_failure.run in ring)
+        told = f"on_failure: {' -> '.join(ring)} is a circle, for a step that failed waits for what runs in its place"
+        problems.add((*where, "on_failure"), f"{told}; remove one of the needs, or name another step")
+    return bool(rings)
 
 
 def _check_needs(one: Listed, ids: set[str], reserve: frozenset[str], problems: Problems) -> None:
