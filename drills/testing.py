@@ -94,12 +94,14 @@ class World:
 class Script:
     """How the world answers: which steps are refused, which end in silence, how long each takes, who says what when.
 
+    ``unreadable``: changes of which nobody can say what was there before; they end before they begin.
     ``says``: messages by the moment (seconds after the beginning) at which they are in the inbox. ``happens``: what
     comes about at a moment by itself, to whoever drives then.
     """
 
     refuses: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
     undo_fails: frozenset[str] = frozenset()
     takes_s: Callable[[str], float] = lambda _: 1.0
     says: tuple[tuple[float, ev.Told], ...] = ()
@@ -196,8 +198,7 @@ class Simulation:
     def _act(self, act: drive.Act) -> None:
         match act:
             case drive.Prepare(step=name):
-                there = name in self.world.done
-                self._later(name, lambda: [drive.Prepared(name, Before(was=there), adopted=there)])
+                self._later(name, lambda: self._prepare(name))
             case drive.Perform(step=name):
                 self._in_flight[name] = None
                 self._later(name, lambda: self._perform(name))
@@ -218,6 +219,12 @@ class Simulation:
                 self._later("@conclude", self._conclude)
             case drive.Guard() | drive.Witness():
                 pass
+
+    def _prepare(self, name: str) -> list[ev.Body | drive.Prepared]:
+        if name in self.script.unreadable:
+            return [ev.Ended(name, Outcome.FAILED, "nobody can say what was there")]
+        there = name in self.world.done
+        return [drive.Prepared(name, Before(was=there), adopted=there)]
 
     def _look(self, name: str) -> list[ev.Body | drive.Prepared]:
         if name in self._dropped:

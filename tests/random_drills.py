@@ -108,6 +108,7 @@ def drawn(seed: int) -> Drawn:
     script = Script(
         refuses=_some(chance, names, 0.12) | _some(chance, replaced, 0.6),
         silent=_some(chance, changes, 0.08),
+        unreadable=_some(chance, changes, 0.05),
         undo_fails=_some(chance, changes, 0.08),
         takes_s=lambda name: pace.get(name, 1.0),
         says=tuple(_said(chance, names)),
@@ -259,7 +260,9 @@ def _in_order(one: Drawn, simulation: Simulation) -> Iterator[str]:
     for event in events_of(simulation):
         body = event.body
         if isinstance(body, ev.Started | ev.Asked):
-            yield from _begun_wrongly(one, state, state.progress[body.step].step)
+            begun = state.progress[body.step].step
+            told = isinstance(body, ev.Started) and begun.changes and body.before is None
+            yield from _begun_wrongly(one, state, begun, only_told=told)
         if _stood_still(state, event):
             yield f"nothing was going on for {event.at.since(state.last or event.at):.0f} s"
         if isinstance(body, ev.Told) and body.word is Word.UNDO:
@@ -287,13 +290,14 @@ def _stood_still(state: State, event: ev.Event) -> bool:
     return not held_back and not over and state.last is not None and event.at.since(state.last) > LONGEST_S
 
 
-def _begun_wrongly(one: Drawn, state: State, begun: Step) -> Iterator[str]:
+def _begun_wrongly(one: Drawn, state: State, begun: Step, *, only_told: bool) -> Iterator[str]:
+    """``only_told``: it was looked at before it could begin, and this tells how that came out."""
     fresh = state.progress[begun.id].status is Status.WAITING
     if not fresh:
         yield f"{begun.id} was begun though it was {state.progress[begun.id].status}"
     if begun.section is Section.STEPS and state.stop is not None:
         yield f"{begun.id} was begun though the drill had turned back ({state.stop})"
-    if fresh and (state.parked or (state.paused and state.stop is None)):
+    if fresh and not only_told and (state.parked or (state.paused and state.stop is None)):
         yield f"{begun.id} was begun though the drill was put aside"
     if begun.reserve and not any(
         other.run_on_failure == begun.id and state.progress[other.id].status in FAILED for other in one.plan.steps
