@@ -153,7 +153,6 @@ class LocalRun:
                 if self._fault is not None:
                     raise self._fault
                 if not self._turn.last:
-                    self._journal.sync()
                     self._send(self._heard_of)
         self._journal.sync()
 
@@ -219,7 +218,8 @@ class LocalRun:
         return facts
 
     def _heard_of(self) -> list[drive.Fact]:
-        """Give all that has come: news, messages, and what signals mean."""
+        """Give all that has come: news, messages, and what signals mean; what was written before is on disk then."""
+        self._journal.sync()
         facts = self._arrived()
         now = self._means.clock.now()
         if not facts or now.since(self._looked) >= LOOK_EVERY_S:
