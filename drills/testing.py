@@ -94,7 +94,8 @@ class World:
 class Script:
     """How the world answers: which steps are refused, which end in silence, how long each takes, who says what when.
 
-    ``unreadable``: changes of which nobody can say what was there before; they end before they begin.
+    ``unreadable``: changes of which nobody can say what was there before; they end before they begin. ``unseen``:
+    stages of observing that do not come out well.
     ``says``: messages by the moment (seconds after the beginning) at which they are in the inbox. ``happens``: what
     comes about at a moment by itself, to whoever drives then.
     """
@@ -102,6 +103,7 @@ class Script:
     refuses: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
+    unseen: frozenset[str] = frozenset()
     undo_fails: frozenset[str] = frozenset()
     takes_s: Callable[[str], float] = lambda _: 1.0
     says: tuple[tuple[float, ev.Told], ...] = ()
@@ -212,7 +214,7 @@ class Simulation:
             case decide.TakeBack(step=name):
                 self._later(name, lambda: self._take_back(name))
             case decide.Observe(stage=stage):
-                self._later(stage, lambda: [ev.Ready(stage, ok=True, detail="")])
+                self._later(stage, lambda: [ev.Ready(stage, ok=stage not in self.script.unseen, detail="")])
             case decide.Disarm(step=name):
                 self._later(name, lambda: [ev.Disarmed(name, "")])
             case decide.Conclude():

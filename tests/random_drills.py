@@ -15,7 +15,7 @@ from itertools import pairwise
 from msgspec.structs import replace as altered
 
 from drills.engine import decide
-from drills.engine.plan import Finally, Mode, OnFailure, Plan, Section, Step
+from drills.engine.plan import AvailabilityWatch, Finally, Mode, OnFailure, Plan, Section, Step
 from drills.engine.progress import TERMINAL, Phase, Status
 from drills.engine.state import State, fold
 from drills.testing import Script, Simulation, World, plan, step
@@ -98,6 +98,7 @@ def drawn(seed: int) -> Drawn:
         *steps,
         mode=mode,
         ask=ask,
+        availability=(AvailabilityWatch("site", "http://127.0.0.1:1/"),) if chance.random() < 0.3 else (),
         parameters=Facts(fast=chance.random() < 0.5, size=chance.randint(0, 2)),
         hold_for_s=chance.choice((0.0, 0.0, 5.0, 900.0)),
         deadline_s=chance.choice((3600.0, 3600.0, 20.0)),
@@ -110,6 +111,7 @@ def drawn(seed: int) -> Drawn:
         silent=_some(chance, changes, 0.08),
         unreadable=_some(chance, changes, 0.05),
         undo_fails=_some(chance, changes, 0.08),
+        unseen=_some(chance, ["watch", "baseline", "settled", "collected"], 0.1),
         takes_s=lambda name: pace.get(name, 1.0),
         says=tuple(_said(chance, names)),
         happens=tuple(_happening(chance)),
@@ -183,7 +185,7 @@ def _said(chance: random.Random, names: list[str]) -> Iterator[tuple[float, Told
         )
         name = "" if whole else chance.choice(names)
         yield moment, Told(word, "ana", number, name, accept_data_loss=chance.random() < 0.3)
-    for turn in range(1, TURNS + 1):
+    for turn in range(1, TURNS + 3):
         yield turn * LAST_WORD_S, Told(Word.ABORT, "ana", len(moments) + turn)
 
 
