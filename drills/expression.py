@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
+_OF = frozenset({"subexpression", "value_projection", "filter_projection"})
+"""Nodes that ask for a part of what their first child gives."""
+
+
 class Unfit(ValueError):
     """An expression that cannot be carried out on what it was given; says why."""
 
@@ -58,7 +62,8 @@ def _asks_a_no(parsed: Any) -> bool:
         if isinstance(node, dict):
             inner = cast("dict[str, Any]", node)
             children: list[Any] = inner["children"]
-            if inner["type"] == "subexpression" and children[0]["type"] == "not_expression":
+            of_a_no = inner["type"] in _OF and children[0]["type"] == "not_expression"
+            if of_a_no and children[1]["type"] != "function_expression":
                 return True
             todo += children
     return False

@@ -39,7 +39,7 @@ def begun(simulation: Simulation) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "second_s", [1.0, 1.5, 2.5, 9.0], ids=["at once", "as it is prepared", "as it runs", "after it"]
+    "second_s", [1.0, 1.5, 1.75, 9.0], ids=["at once", "as it is prepared", "as it runs", "after it"]
 )
 def test_two_steps_that_share_a_fallback_run_it_once_and_the_drill_goes_on(second_s: float) -> None:
     pinned = rehearsal(falls_back("a"), falls_back("b"), step("c", Kind.ACTION, "a", "b"), step("spare", reserve=True))

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drills.engine.partial import Part
-from drills.engine.plan import Plan
+from drills.engine.plan import OnFailure, Plan
 from drills.engine.progress import Status
 from drills.errors import Usage
-from drills.testing import Simulation, World, plan, step
+from drills.testing import Script, Simulation, World, plan, step
 from drills.timeline.marks import Mark
 from drills.work import Kind
 
@@ -94,3 +94,28 @@ def test_a_part_never_changes_what_it_leaves_out(begins: str, there: set[str]) -
 def test_a_part_that_makes_no_sense_is_refused(part: Part, says: str) -> None:
     with pytest.raises(Usage, match=says.replace("?", r"\?")):
         part.of(CHAIN)
+
+
+FALLS_BACK = plan(
+    step("a", on_failure=OnFailure.RUN, run_on_failure="spare"),
+    step("b", Kind.ACTION, "a"),
+    step("spare", reserve=True),
+)
+
+
+@pytest.mark.parametrize("part", [Part("b"), Part(only=("b",))], ids=["from", "only"])
+def test_nothing_stands_in_for_a_change_that_was_left_out_and_is_not_there(part: Part) -> None:
+    simulation = Simulation(part.of(FALLS_BACK), World())
+    assert simulation.run().progress["a"].status is Status.FAILED
+    assert simulation.world.effects == []
+
+
+def test_a_fallback_that_was_left_out_stands_in_for_nothing() -> None:
+    simulation = Simulation(Part(only=("a", "b")).of(FALLS_BACK), World(), Script(refuses=frozenset({"a"})))
+    simulation.run()
+    assert simulation.world.effects == []
+
+
+def test_a_drill_of_a_fallback_alone_is_refused() -> None:
+    with pytest.raises(Usage, match="'spare' runs only when a fails"):
+        Part(only=("spare",)).of(FALLS_BACK)

@@ -52,6 +52,8 @@ def test_whatever_is_asked_of_whatever_came_an_answer_or_unfit_comes_out(asked: 
         ("!" * 5000 + "a", "nested too deep"),
         ("!steps.lag.output.ok", r"write !\(a.b\)"),
         ("a[?!b.c] | [0]", r"write !\(a.b\)"),
+        ("!steps.*.adopted", r"write !\(a.b\)"),
+        ("!a[?b]", r"write !\(a.b\)"),
     ],
 )
 def test_what_is_no_expression_is_told_in_a_few_words(asked: str, why: str) -> None:
@@ -63,6 +65,7 @@ def test_what_is_no_expression_is_told_in_a_few_words(asked: str, why: str) -> N
 def test_a_no_is_asked_of_what_stands_in_brackets() -> None:
     assert expression.search("!(a.b)", {"a": {"b": False}}) is True
     assert expression.search("!a[0] || a", {"a": [1]}) == [1]
+    assert expression.search("!a.not_null(@)", {"a": {}}) is True
 
 
 def test_an_answer_that_does_not_fit_is_told() -> None:

@@ -171,6 +171,21 @@ RUNBOOKS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         8,
         ("note -> b -> c -> note is a circle", "waits for what runs in its place"),
     ),
+    "a fallback of a step that nobody waits for": (
+        TOP + STEPS + "    best_effort: 5s\n    on_failure: {run: b}\n  - {id: b, action: flow.nothing, at: to}\n",
+        9,
+        ("best_effort", "remove one"),
+    ),
+    "a need of a fallback by a fallback": (
+        TOP
+        + STEPS
+        + "    on_failure: {run: b}\n"
+        + "  - {id: b, action: flow.nothing, at: to, needs: [c]}\n"
+        + "  - {id: c, action: flow.nothing, at: to}\n"
+        + "  - {id: d, action: flow.nothing, at: to, on_failure: {run: c}}\n",
+        9,
+        ("'c' runs only when another step fails", "remove it"),
+    ),
     "an unclosed name": (TOP + STEPS + '    with: {note: "${oh"}\n', 8, ("not closed", "$${")),
     "an unknown direction": (TOP + STEPS + '    with: {note: "${form.db}"}\n', 8, ("did you mean 'from'?",)),
     "an output of nothing": (

@@ -14,6 +14,7 @@ from drills.clock import SystemClock
 from drills.engine.progress import Status
 from drills.errors import JournalError
 from drills.runtime.journal import read_drill
+from drills.timeline.facts import Before
 
 SECTOR = 512
 """Bytes that a disk writes whole or not at all."""
@@ -84,6 +85,9 @@ def test_what_led_to_a_change_and_how_it_ended_is_on_the_disk_before_anything_fo
         for number, moment in HELD.items():
             eventually(lambda gate=f"s{number}.{moment}": drill.outside.is_at(gate))
             assert drill.ended() == list(range(number))
+            if moment == "before":
+                begun = read_drill(drill.disk)[1].progress[f"s{number}"]
+                assert (begun.status, begun.before) == (Status.RUNNING, Before(was=False))
             drill.outside.open_gate(f"s{number}.{moment}")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as altered
 
-from drills.engine.plan import LeftOut, Plan, Section, Step
+from drills.engine.plan import LeftOut, OnFailure, Plan, Section, Step
 from drills.errors import Usage
 from drills.work import Kind
 
@@ -45,6 +45,10 @@ class Part:
                 hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(steps)}"
                 raise Usage(f"{plan.runbook} has no step {name!r}; {hint}")
         chosen = [self.begins] if self.begins else [*self.only]
+        for name in chosen:
+            if steps[name].reserve:
+                users = ", ".join(step.id for step in plan.steps if step.run_on_failure == name)
+                raise Usage(f"{name!r} runs only when {users} fails, so a drill cannot be of it; name {users}")
         needed = _ancestors(steps, chosen)
         chosen += [step.id for step in steps.values() if any(step.id == f"{name}.wait" for name in chosen)]
         out = needed - set(chosen) if self.begins else steps.keys() - set(chosen)
@@ -52,11 +56,13 @@ class Part:
         wrong = [name for name in self.assumed if name not in out]
         if wrong:
             raise Usage(f"--assume {wrong[0]}: that step is not left out")
-        return replace(
-            plan,
-            steps=tuple(self._left_out(step, why, needed) if step.id in out else step for step in plan.steps),
-            left_out=why,
-        )
+        return replace(plan, steps=tuple(self._step(step, out, why, needed) for step in plan.steps), left_out=why)
+
+    def _step(self, step: Step, out: set[str], why: str, needed: set[str]) -> Step:
+        """Give a step as it is in this part; nothing stands in for one that is left out, and none that is itself."""
+        if step.id in out or step.run_on_failure in out:
+            step = altered(step, on_failure=OnFailure.HOLD, run_on_failure="")
+        return self._left_out(step, why, needed) if step.id in out else step
 
     def _left_out(self, step: Step, why: str, needed: set[str]) -> Step:
         looked_at = step.kind is Kind.ACTION and step.id in needed and step.id not in self.assumed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drills.runbook.model import Do
+from drills.runbook.model import Do, Only
 from drills.runbook.order import Needs, Ordered, TooManyEdges, cycles, order, topological
 from drills.runbook.problems import did_you_mean
 
@@ -29,6 +29,12 @@ def check_on_failure(listed: Iterable[Listed], problems: Problems) -> frozenset[
             problems.add(where, f"on_failure: {target!r} cannot run itself; name another step")
         else:
             reserve.add(target)
+            if one.step.best_effort is not None:
+                problems.add(
+                    where, f"on_failure: nothing runs for a step of best_effort, so {target!r} never; remove one"
+                )
+            elif one.step.operator is not None:
+                problems.add(where, f"on_failure: a person's no turns the drill back and runs no {target!r}; remove it")
     return frozenset(reserve)
 
 
@@ -67,9 +73,16 @@ def check_order(listed: tuple[Listed, ...], reserve: frozenset[str], problems: P
 
 def _check_fallbacks(needs: Needs, listed: tuple[Listed, ...], problems: Problems) -> bool:
     """Say whether a fallback waits for a step that may have to wait for it: neither would ever end."""
-    instead = {one.step.id: one.step.on_failure.run for one in listed if one.section == "steps"}
+    modes = {one.step.id: one.step.only or tuple(Only) for one in listed}
+    instead = {
+        one.step.id: run
+        for one in listed
+        if one.section == "steps"
+        and (run := one.step.on_failure.run)
+        and set(modes.get(run, ())) & {*modes[one.step.id]}
+    }
     waits = {step: (*of, run) if (run := instead.get(step)) in needs else of for step, of in needs.items()}
-    rings = cycles(waits)
+    rings = [ring for ring in cycles(waits) if len(ring) > 2]  # noqa: PLR2004 - (a, a) is told as 'cannot run itself'
     for ring in rings:
         where = next(one.where for one in listed if one.step.id in ring and one.step.on_failure.run in ring)
         told = f"on_failure: {' -> '.join(ring)} is a circle, for a step that failed waits for what runs in its place"
@@ -84,7 +97,7 @@ def _check_needs(one: Listed, ids: set[str], reserve: frozenset[str], problems: 
             problems.add(where, f"needs: there is no step {need!r} in {one.section!r}; {did_you_mean(need, ids)}")
         elif need == one.step.id:
             problems.add(where, f"needs: {need!r} waits for itself; remove it")
-        elif need in reserve and one.step.id not in reserve:
+        elif need in reserve:
             problems.add(
                 where, f"needs: {need!r} runs only when another step fails, so this may never begin; remove it"
             )

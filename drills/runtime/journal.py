@@ -50,8 +50,8 @@ class Journal:
         self._head = chain.GENESIS
         self._full: bool = True
         """Whether the next transaction is waited for until the disk has it, by the setting of the connection."""
-        self._jotted = False
-        """Whether there is something that the disk may not have yet."""
+        self._jotted = self._synced = 0
+        """The last event that was jotted down, and one up to which the disk has them all."""
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -106,16 +106,27 @@ class Journal:
         return cls(folder, db, lock)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write events in one transaction; when it returns they are on disk. ``JournalError`` when they are not."""
-        self._write(events, full=True)
+        """Write events in one transaction; when it returns they are on disk, as all that was written before.
+
+        ``JournalError`` when they are not.
+        """
+        if events:
+            self._write(events, full=True)
+        else:
+            self.sync()
 
     def jot(self, events: Sequence[Event]) -> None:
         """Write events in one transaction as ``append`` does, but do not wait for the disk: no kill loses them."""
-        self._write(events, full=False)
+        if events:
+            self._write(events, full=False)
 
     def sync(self) -> None:
-        """Wait until the disk has what was jotted down; ``JournalError`` when it does not take it."""
-        if not self._jotted:
+        """Wait until the disk has what was jotted down so far; ``JournalError`` when it does not take it.
+
+        May be called while another thread writes.
+        """
+        jotted = self._jotted
+        if jotted <= self._synced:
             return
         try:
             log = os.open(self.folder / f"{FILE}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -125,11 +136,9 @@ class Journal:
                 os.close(log)
         except OSError as error:
             raise JournalError(f"{self.folder / FILE}: {error.strerror}; nothing more is started") from error
-        self._jotted = False
+        self._synced = max(self._synced, jotted)
 
     def _write(self, events: Sequence[Event], *, full: bool) -> None:
-        if not events:
-            return
         values: list[int | str] = []
         head = self._head
         for event in events:
@@ -148,7 +157,10 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(f"{self.folder / FILE}: {error}; nothing more is started") from error
         self._head = head
-        self._jotted = not full
+        if full:
+            self._synced = events[-1].seq
+        else:
+            self._jotted = events[-1].seq
 
     def _append_many(self, values: Sequence[int | str]) -> None:
         self._db.execute("begin immediate")

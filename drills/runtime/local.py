@@ -18,6 +18,7 @@ from drills.durations import measured
 from drills.engine import decide, drive
 from drills.engine.execute import LAST_WORDS, Workshop
 from drills.engine.state import State
+from drills.errors import JournalError
 from drills.runtime.arrivals import Arrivals
 from drills.runtime.inbox import Inbox, person
 from drills.timeline import events as ev
@@ -147,6 +148,7 @@ class LocalRun:
             self._carry_out(next(self._drive))  # begins nothing: no worker is there yet
         while not self._turn.last:
             self._idle(self._turn.wait_s)
+            self._put_on_disk()
             self._wanted = True
             with self._driving:
                 self._wanted = False
@@ -155,6 +157,14 @@ class LocalRun:
                 if not self._turn.last:
                     self._send(self._heard_of)
         self._journal.sync()
+
+    def _put_on_disk(self) -> None:
+        """Wait for the disk to have what was only looked at; meanwhile others drive on."""
+        try:
+            self._journal.sync()
+        except JournalError as fault:
+            self._fault = fault
+            raise
 
     def _post(self, fact: drive.Fact) -> None:
         """Take in news, from any thread; the last words of a job wait for ``_drive_on``, which follows at once."""
@@ -218,8 +228,7 @@ class LocalRun:
         return facts
 
     def _heard_of(self) -> list[drive.Fact]:
-        """Give all that has come: news, messages, and what signals mean; what was written before is on disk then."""
-        self._journal.sync()
+        """Give all that has come: news, messages, and what signals mean."""
         facts = self._arrived()
         now = self._means.clock.now()
         if not facts or now.since(self._looked) >= LOOK_EVERY_S:
@@ -236,6 +245,7 @@ class LocalRun:
             yield ev.Parked("SIGTERM") if again else ev.Told(ev.Word.PARK, "SIGTERM", 0)
         if self._signals.interrupted:
             self._signals.interrupted = 0
+            self._journal.sync()  # the question may stand for long
             asked = self._means.clock.now()
             told = self._interrupted(self.state)
             held_s = self._means.clock.now().since(asked)
