@@ -98,7 +98,7 @@ class Began(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """A step begins. Stands on disk before the act, with what was there before it."""
+    """A step begins. Stands on disk before a change is made, with what was there before it."""
 
     step: str
     attempt: int
