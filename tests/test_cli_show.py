@@ -64,7 +64,7 @@ def test_show_as_json_is_one_object_with_every_promised_key(home: Path) -> None:
     }  # fmt: skip
     steps = {one["id"]: one for one in told["steps"]}
     assert steps["lose"]["status"] == "done"
-    assert steps["lose"]["started"] == "2023-11-16T22:13:21.000Z"
+    assert steps["lose"]["started"] == "2023-11-16T22:13:22.000Z"
     assert steps["lose"]["ended"] == "2023-11-16T22:13:23.000Z"
 
 
