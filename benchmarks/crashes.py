@@ -44,7 +44,7 @@ def swept_whole(runbook: str, mode: str, part: int, parts: int) -> tuple[int, in
 
 def drawn(first: int, count: int) -> list[str]:
     """Drive so many drills drawn at random, from this seed on; give what they broke."""
-    from random_drills import broken_rules
+    from drill_rules import broken_rules
 
     return [f"seed {seed}: {wrong}" for seed in range(first, first + count) for wrong in broken_rules(seed, CUTS)]
 

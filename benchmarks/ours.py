@@ -35,7 +35,7 @@ def main(runbook: str, environment: str, endpoint: str, folder: str, how: str = 
     from drills.runtime.journal import Journal
 
     if how == "synced":
-        Journal.jot = Journal.append
+        Journal.append_unsynced = Journal.append
     world = SandboxValues(endpoint, "127.0.0.1:53", folder, private=False, values={}, sites={})
     plan = compile_plan(
         load_runbook(Path(runbook)),

@@ -79,10 +79,11 @@ def _check_fallbacks(needs: Needs, listed: tuple[Listed, ...], problems: Problem
         for one in listed
         if one.section == "steps"
         and (run := one.step.on_failure.run)
+        and run != one.step.id
         and set(modes.get(run, ())) & {*modes[one.step.id]}
     }
     waits = {step: (*of, run) if (run := instead.get(step)) in needs else of for step, of in needs.items()}
-    rings = [ring for ring in cycles(waits) if len(ring) > 2]  # noqa: PLR2004 - (a, a) is told as 'cannot run itself'
+    rings = cycles(waits)
     for ring in rings:
         where = next(one.where for one in listed if one.step.id in ring and one.step.on_failure.run in ring)
         told = f"on_failure: {' -> '.join(ring)} is a circle, for a step that failed waits for what runs in its place"

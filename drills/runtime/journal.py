@@ -1,7 +1,8 @@
 """One drill's timeline on disk: a SQLite file with one writer, each line chained to the one before by SHA-256.
 
 Write-ahead log, ``synchronous=FULL``: what ``append`` has returned from survives a kill -9 and a power loss. What
-``jot`` has returned from survives a kill -9, and a power loss once ``append`` or ``sync`` has returned after it.
+``append_unsynced`` has returned from survives a kill -9, and a power loss once ``append`` or ``sync`` has returned
+after it.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Journal:
         self._head = chain.GENESIS
         self._full: bool = True
         """Whether the next transaction is waited for until the disk has it, by the setting of the connection."""
-        self._jotted = self._synced = 0
-        """The last event that was jotted down, and one up to which the disk has them all."""
+        self._unsynced = self._synced = 0
+        """The last event whose transaction was not waited for, and one up to which the disk has them all."""
 
     @classmethod
     def create(cls, folder: Path) -> Self:
@@ -115,18 +116,18 @@ class Journal:
         else:
             self.sync()
 
-    def jot(self, events: Sequence[Event]) -> None:
+    def append_unsynced(self, events: Sequence[Event]) -> None:
         """Write events in one transaction as ``append`` does, but do not wait for the disk: no kill loses them."""
         if events:
             self._write(events, full=False)
 
     def sync(self) -> None:
-        """Wait until the disk has what was jotted down so far; ``JournalError`` when it does not take it.
+        """Wait until the disk has what was written so far; ``JournalError`` when it does not take it.
 
         May be called while another thread writes.
         """
-        jotted = self._jotted
-        if jotted <= self._synced:
+        last = self._unsynced
+        if last <= self._synced:
             return
         try:
             log = os.open(self.folder / f"{FILE}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -136,7 +137,7 @@ class Journal:
                 os.close(log)
         except OSError as error:
             raise JournalError(f"{self.folder / FILE}: {error.strerror}; nothing more is started") from error
-        self._synced = max(self._synced, jotted)
+        self._synced = max(self._synced, last)
 
     def _write(self, events: Sequence[Event], *, full: bool) -> None:
         values: list[int | str] = []
@@ -160,7 +161,7 @@ class Journal:
         if full:
             self._synced = events[-1].seq
         else:
-            self._jotted = events[-1].seq
+            self._unsynced = events[-1].seq
 
     def _append_many(self, values: Sequence[int | str]) -> None:
         self._db.execute("begin immediate")

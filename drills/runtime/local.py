@@ -148,7 +148,7 @@ class LocalRun:
             self._carry_out(next(self._drive))  # begins nothing: no worker is there yet
         while not self._turn.last:
             self._idle(self._turn.wait_s)
-            self._put_on_disk()
+            self._sync()
             self._wanted = True
             with self._driving:
                 self._wanted = False
@@ -158,7 +158,7 @@ class LocalRun:
                     self._send(self._heard_of)
         self._journal.sync()
 
-    def _put_on_disk(self) -> None:
+    def _sync(self) -> None:
         """Wait for the disk to have what was only looked at; meanwhile others drive on."""
         try:
             self._journal.sync()
@@ -206,7 +206,7 @@ class LocalRun:
         A turn that only looks does not wait for the disk: it is synced before anything else is begun, and at the
         latest when the main thread looks next. A power loss before that costs looks that can be made again.
         """
-        (self._journal.jot if turn.only_looks(self.state) else self._journal.append)(turn.events)
+        (self._journal.append_unsynced if turn.only_looks(self.state) else self._journal.append)(turn.events)
         for act in turn.acts:
             self._workshop.do(act)
         self._workshop.begun(beside_me=self._slow >= SLOW_TIMES)
